@@ -1,0 +1,70 @@
+"""The client for Redis LangCache, the semantic cache for LLM answers.
+
+The public names load on first use, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "1.0.0"
+
+if TYPE_CHECKING:
+    from . import errors, models, types, utils
+    from .client import LangCache
+    from .config import UNSET, BackoffStrategy, RetryConfig
+    from .hookspecs import hookimpl
+    from .http import Headers, Request, Response
+    from .steps import Middleware, Next, Steps, resolve, send, sleep
+    from .transport import AsyncTransport, Transport, TransportOptions
+
+__all__ = [
+    "UNSET",
+    "AsyncTransport",
+    "BackoffStrategy",
+    "Headers",
+    "LangCache",
+    "Middleware",
+    "Next",
+    "Request",
+    "Response",
+    "RetryConfig",
+    "Steps",
+    "Transport",
+    "TransportOptions",
+    "errors",
+    "hookimpl",
+    "models",
+    "resolve",
+    "send",
+    "sleep",
+    "types",
+    "utils",
+]
+
+_MODULES = {
+    "client": ["LangCache"],
+    "config": ["UNSET", "BackoffStrategy", "RetryConfig"],
+    "hookspecs": ["hookimpl"],
+    "http": ["Headers", "Request", "Response"],
+    "steps": ["Middleware", "Next", "Steps", "resolve", "send", "sleep"],
+    "transport": ["AsyncTransport", "Transport", "TransportOptions"],
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """Load the public name `name` on first use (PEP 562)."""
+        if name in _HOMES:
+            value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        elif name in __all__:
+            value = import_module(f".{name}", __name__)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
