@@ -1,0 +1,254 @@
+"""HTTP as this package sees it: frozen requests and responses that know no HTTP library.
+
+`Request` and `Response` are the whole seam between the client and a transport. Their ``repr`` never shows
+a credential or a body, so they are safe in logs, assertions and tracebacks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, cast
+
+_SECRET_NAME = re.compile("auth|cookie|key|pass|secret|signature|token")
+_QUERY = re.compile("[?#].*", re.DOTALL)
+_SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*:)?//")
+# RFC 3986, section 3.2.2 and 3.2.3: what is before a colon that no port follows may be a user's name.
+_HOST = re.compile(r"([^:]*|\[.*\])(:[0-9]*)?")
+_PASSWORD = re.compile(":[^/]*@")  # behind one slash too many, user information looks like a path
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
+# RFC 9110, section 5.6.2 (token) and section 5.5 (field-value, without the obsolete folding).
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+def header_value_problem(value: object) -> str | None:
+    """Say why `value` cannot be sent as a header's value (RFC 9110, section 5.5), or None where it can.
+
+    The sentence never contains the value, so it can be shown for a credential too.
+    """
+    if not isinstance(value, str):
+        return f"must be a string, not {type(value).__name__}"
+    if _HEADER_VALUE.fullmatch(value):
+        return None
+    for position, character in enumerate(value):
+        if character in "\r\n":
+            return f"contains a line break at position {position} of {len(value)}; strip it"
+        if not _HEADER_VALUE.fullmatch(character):
+            return f"contains U+{ord(character):04X} at position {position}, which HTTP headers cannot carry"
+    raise AssertionError("unreachable: a value that does not match has a character that does not match")
+
+
+def header_name_problem(name: object) -> str | None:
+    """Say why `name` is not a header's name (RFC 9110, section 5.1), or None where it is one."""
+    if not isinstance(name, str):
+        return f"must be a string, not {type(name).__name__}"
+    if _HEADER_NAME.fullmatch(name):
+        return None
+    return "must be one or more letters, digits or any of !#$%&'*+-.^_`|~"
+
+
+class Headers(Mapping[str, str]):
+    """A frozen, case-insensitive mapping of header names to values.
+
+    Values that share a name are joined by a comma and a space (RFC 9110, section 5.3). ``repr`` hides the
+    values of credentials and cookies.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, headers: HeadersLike = ()) -> None:
+        self._items: dict[str, tuple[str, str]] = {}
+        if isinstance(headers, Headers):
+            self._items.update(headers._items)
+        elif isinstance(headers, Mapping):
+            self._add(cast("Mapping[str, str]", headers).items())
+        else:
+            self._add(headers)
+
+    def _add(self, pairs: Iterable[tuple[str, str]]) -> None:
+        for name, value in pairs:
+            key = name.lower()
+            if key in self._items:
+                first_name, first_value = self._items[key]
+                self._items[key] = (first_name, f"{first_value}, {value}")
+            else:
+                self._items[key] = (name, value)
+
+    def merged(self, headers: Mapping[str, str]) -> Headers:
+        """Return a copy in which `headers` replace those of the same name, whatever their case."""
+        copy = Headers(self)
+        for name, value in headers.items():
+            copy._items[name.lower()] = (name, value)
+        return copy
+
+    def as_dict(self) -> dict[str, str]:
+        """Return a new plain dict of the names, as they were given, to the values."""
+        return dict(self._items.values())
+
+    def items(self) -> ItemsView[str, str]:
+        """Return the names, as they were given, with the values."""
+        return self.as_dict().items()
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self:
+            raise KeyError(name)
+        return self._items[name.lower()][1]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._items.values())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        given = cast("Mapping[object, object]", other).items()
+        return self._folded() == {name.lower() if isinstance(name, str) else name: value for name, value in given}
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._folded().items()))
+
+    def _folded(self) -> dict[object, object]:
+        """Give the items with lower-case names, for comparing."""
+        return {key: value for key, (_, value) in self._items.items()}
+
+    def __repr__(self) -> str:
+        shown = {name: "***" if _SECRET_NAME.search(key) else value for key, (name, value) in self._items.items()}
+        return f"Headers({shown!r})"
+
+
+NO_HEADERS = Headers()
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+
+HeadersLike = Mapping[str, str] | Iterable[tuple[str, str]]
+"""What headers may be given as; values that share a name are joined."""
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Request:
+    """One HTTP request, ready for a transport. It is frozen: a change returns a copy.
+
+    `content` is the body in bytes, or None for no body. `timeout` is the number of seconds that this attempt
+    may take, or None for no limit. `operation` names what is being done (``"search"``), and `idempotent`
+    says whether doing it twice has the effect of doing it once. `options` carries what the caller set for
+    this call alone (``retries`` and the like) to the middleware that reads it; it is never sent.
+    """
+
+    method: str
+    url: str
+    headers: Headers
+    content: bytes | None
+    timeout: float | None
+    operation: str
+    idempotent: bool
+    options: Mapping[str, Any]
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: HeadersLike = NO_HEADERS,
+        content: bytes | None = None,
+        timeout: float | None = None,
+        operation: str = "",
+        idempotent: bool = False,
+        options: Mapping[str, Any] = NO_OPTIONS,
+    ) -> None:
+        # Written out, as in Response, because it takes headers in any form and keeps `Headers`.
+        put = object.__setattr__
+        put(self, "method", method)
+        put(self, "url", url)
+        put(self, "headers", headers if type(headers) is Headers else Headers(headers))
+        put(self, "content", content)
+        put(self, "timeout", timeout)
+        put(self, "operation", operation)
+        put(self, "idempotent", idempotent)
+        put(self, "options", options)
+
+    def with_headers(self, headers: Mapping[str, str]) -> Request:
+        """Return a copy that also carries `headers`; they replace those of the same name."""
+        return replace(self, headers=self.headers.merged(headers))
+
+    def with_timeout(self, seconds: float | None) -> Request:
+        """Return a copy that may take `seconds` for this attempt, or any time for None."""
+        return replace(self, timeout=seconds)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = (self.method, self.url, self.headers, self.content, self.timeout, self.operation, self.idempotent)
+        return Request, (*fields, dict(self.options))
+
+    def __repr__(self) -> str:
+        content = None if self.content is None else f"<{len(self.content)} bytes>"
+        return (
+            f"Request({self.method!r}, {display_url(self.url)!r}, headers={self.headers!r}, content={content}, "
+            f"timeout={self.timeout!r}, operation={self.operation!r})"
+        )
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Response:
+    """One complete HTTP response: the status, the headers and the decoded body in bytes.
+
+    `native` is the HTTP library's own response object where there is one. It is left out of comparisons,
+    copies and pickles.
+    """
+
+    status_code: int
+    headers: Headers
+    content: bytes
+    native: Any = field(compare=False)
+
+    def __init__(
+        self,
+        status_code: int,
+        headers: HeadersLike = NO_HEADERS,
+        content: bytes = b"",
+        native: Any = None,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "status_code", status_code)
+        put(self, "headers", headers if type(headers) is Headers else Headers(headers))
+        put(self, "content", content)
+        put(self, "native", native)
+
+    @property
+    def text(self) -> str:
+        """The body as text, in the charset of its content type or else UTF-8; undecodable bytes are replaced."""
+        named = _CHARSET.search(self.headers.get("content-type", ""))
+        try:
+            return self.content.decode(named.group(1) if named else "utf-8", "replace")
+        except (LookupError, ValueError):  # a charset that Python does not know, or that is no text encoding
+            return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the body parsed as JSON; raises ValueError where it is none, or is nested too deeply."""
+        try:
+            return json.loads(self.content)
+        except RecursionError:
+            raise ValueError("the body is nested too deeply to be read as JSON") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Response, (self.status_code, self.headers, self.content)
+
+    def __repr__(self) -> str:
+        return f"<Response [{self.status_code}], {len(self.content)} bytes>"
+
+
+def display_url(url: str) -> str:
+    """Return `url` as it may be shown: without user information and query, which can carry credentials.
+
+    It errs on the safe side: of a malformed URL, nothing is shown that could be part of a password.
+    """
+    start = _SCHEME.match(url)
+    scheme = start.group() if start else ""
+    authority, slash, path = _QUERY.sub("", url[len(scheme) :]).partition("/")
+    host = authority.rpartition("@")[2]
+    return scheme + (host + slash + path if _HOST.fullmatch(host) and not _PASSWORD.search(path) else "...")
