@@ -1,0 +1,123 @@
+"""The problem documents (RFC 9457, formerly RFC 7807) that explain an error, one model a status.
+
+They are read leniently, because an error must never hide behind another one: a member of the wrong type is left
+out, an unknown problem type stays a string, and where there is no problem document at all its defaults apply
+(RFC 9457, section 4.2.1): the type ``about:blank``, and the status's own phrase as the title.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, cast
+
+from pydantic import Field, ValidationError
+from pydantic_core import from_json
+from typing_extensions import Self
+
+from .base import BaseModel
+from .fielderror import FieldError
+from .problemtypes import (
+    AuthenticationErrorType,
+    BadRequestErrorType,
+    FailedDependencyErrorType,
+    ForbiddenErrorType,
+    NotFoundErrorType,
+    PayloadTooLargeErrorType,
+    TooManyRequestsErrorType,
+    UnexpectedErrorType,
+)
+
+_OPEN = Field(union_mode="left_to_right")
+_BLANK = "about:blank"
+
+
+class Problem(BaseModel):
+    """A problem document."""
+
+    title: str
+    """The kind of problem, in a few words."""
+    type: str = _BLANK
+    """The kind of problem, as a URI reference."""
+    status: int | None = None
+    """The HTTP status."""
+    detail: str | None = None
+    """What went wrong this time."""
+    instance: str | None = None
+    """Where it went wrong, as a URI reference."""
+
+    @classmethod
+    def read(cls, content: bytes, status: int) -> Self:
+        """Read what `content` says of an error with this HTTP `status`; it never fails."""
+        document: dict[str, Any] = {"title": phrase(status), "status": status, **_members(content)}
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            wrong = {str(detail["loc"][0]) for detail in error.errors()}
+        members = {name: value for name, value in document.items() if name not in wrong}
+        return cls.model_validate({"title": phrase(status), "status": status, **members})
+
+
+def _members(content: bytes) -> dict[str, Any]:
+    try:
+        document: object = from_json(content)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+
+
+def phrase(status: int) -> str:
+    """Return the status's own phrase ("Not Found"), or "" where it has none."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+class BadRequestErrorData(Problem):
+    """The problem of a 400."""
+
+    type: Annotated[BadRequestErrorType | str, _OPEN] = _BLANK
+    fields: list[FieldError] | None = None
+    """The fields that the request got wrong, where the service tells."""
+
+
+class AuthenticationErrorData(Problem):
+    """The problem of a 401."""
+
+    type: Annotated[AuthenticationErrorType | str, _OPEN] = _BLANK
+
+
+class ForbiddenErrorData(Problem):
+    """The problem of a 403."""
+
+    type: Annotated[ForbiddenErrorType | str, _OPEN] = _BLANK
+
+
+class NotFoundErrorData(Problem):
+    """The problem of a 404."""
+
+    type: Annotated[NotFoundErrorType | str, _OPEN] = _BLANK
+
+
+class PayloadTooLargeErrorData(Problem):
+    """The problem of a 413."""
+
+    type: Annotated[PayloadTooLargeErrorType | str, _OPEN] = _BLANK
+
+
+class FailedDependencyErrorData(Problem):
+    """The problem of a 424."""
+
+    type: Annotated[FailedDependencyErrorType | str, _OPEN] = _BLANK
+
+
+class TooManyRequestsErrorData(Problem):
+    """The problem of a 429."""
+
+    type: Annotated[TooManyRequestsErrorType | str, _OPEN] = _BLANK
+
+
+class UnexpectedErrorData(Problem):
+    """The problem of a 500."""
+
+    type: Annotated[UnexpectedErrorType | str, _OPEN] = _BLANK

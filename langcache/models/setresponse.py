@@ -1,0 +1,19 @@
+"""What the service answers when an entry was stored."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+from .base import BaseModel
+
+
+class SetResponseTypedDict(TypedDict):
+    """`SetResponse` as a dict."""
+
+    entry_id: str
+
+
+class SetResponse(BaseModel):
+    """The stored entry's id."""
+
+    entry_id: str
