@@ -1,0 +1,438 @@
+"""The exceptions of this package.
+
+    LangCacheError                         base of all; for each error answer: status_code, headers, body, data
+    |-- APIError                           an error answer whose status has no class of its own
+    |-- BadRequestError                    400
+    |-- AuthenticationError                401
+    |-- ForbiddenError                     403
+    |-- NotFoundError                      404
+    |-- PayloadTooLargeError               413
+    |-- FailedDependencyError              424
+    |-- TooManyRequestsError               429
+    |-- UnexpectedError                    500
+    |-- ResponseValidationError            a good answer that does not have the documented form
+    |-- NoResponseError                    no answer where there should be one
+    |-- RequestError                       the exchange broke off, so there is no answer
+    |   |-- NetworkError
+    |   |   |-- ConnectError               no connection was made: nothing was sent
+    |   |   |-- ReadError                  the connection broke before the answer was complete
+    |   |   `-- WriteError                 the connection broke while the request was sent
+    |   |-- TimeoutException
+    |   |   |-- ConnectTimeout             no connection in time: nothing was sent
+    |   |   |-- ReadTimeout                no complete answer in time
+    |   |   |-- WriteTimeout               the request could not be sent in time
+    |   |   `-- PoolTimeout                no connection became free in time: nothing was sent
+    |   |-- ProxyError                     the proxy refused or failed
+    |   |-- RemoteProtocolError            the answer is not valid HTTP
+    |   `-- DecodingError                  the answer's body is not encoded as it says
+    |-- ConfigurationError (ValueError)    an argument or a setting cannot work; nothing was sent
+    |   |-- UnknownTransportError
+    |   `-- PluginError
+    |-- ClientClosedError (RuntimeError)   the client was used after it was closed
+    `-- UnexpectedAwaitableError (TypeError)   something async was given to a sync call
+
+Errors carry facts, so that nobody has to know a status by heart: `retryable`, `retry_after`, `status_code`,
+`request_id`. A fact that is not known is None. The class follows the status, whatever the body is.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+from .http import NO_HEADERS, Headers, Response, display_url
+from .models import problems
+
+LONGEST_MESSAGE = 10_000
+"""How many characters of a body a message shows at the most."""
+
+RETRYABLE_STATUSES = frozenset({429, 500, 502, 503, 504})
+"""The statuses after which the same request may succeed a little later."""
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
+
+
+class RawResponse(Protocol):
+    """What an error needs of a response; `langcache.http.Response` and those of HTTP libraries have it."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, whatever the case of their names."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        ...
+
+
+class LangCacheError(Exception):
+    """The base of all errors of this package, and the class of error answers in general.
+
+    Where there was no answer, `status_code` is 0, `headers` and `body` are empty and `raw_response` is None.
+    """
+
+    message: str
+    """What went wrong; for an error answer the body as it came, cut after 10,000 characters."""
+    status_code: int
+    """The HTTP status of the answer, or 0 where there was none."""
+    headers: Mapping[str, str]
+    """The answer's headers: a case-insensitive mapping."""
+    body: str
+    """The answer's whole body as text."""
+    raw_response: Any
+    """The answer: a `langcache.http.Response`, or what the caller built the error with, or None."""
+    data: Any = None
+    """The problem that the body describes (`title`, `type`, `status`, `detail`, `instance`), where there is one."""
+    retryable: bool | None = None
+    """Whether the same request may succeed a little later; None where it cannot be told."""
+
+    def __init__(self, message: str, raw_response: RawResponse | None = None, body: str | None = None) -> None:
+        self.message = message
+        self.raw_response = raw_response
+        self.status_code = 0 if raw_response is None else raw_response.status_code
+        headers = NO_HEADERS if raw_response is None else raw_response.headers
+        self.headers = Headers(headers) if isinstance(headers, dict) else headers
+        if body is None:
+            body = "" if raw_response is None else raw_response.text
+        self.body = body
+        if raw_response is not None:
+            self.retryable = self.status_code in RETRYABLE_STATUSES
+        super().__init__(message)
+
+    @property
+    def retry_after(self) -> float | None:
+        """How many seconds the service asks to wait before the next try; None where it asks nothing."""
+        return retry_after(self.headers)
+
+    @property
+    def request_id(self) -> str | None:
+        """The service's id for the exchange, for its operators; None where it sent none."""
+        return next((self.headers[name] for name in _REQUEST_ID_HEADERS if name in self.headers), None)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is pickled by its arguments, which its subclasses do not share; its fields say it all.
+        return _restore, (type(self), self.args, {**self.__dict__, "raw_response": _detached(self.raw_response)})
+
+
+def _restore(kind: type[LangCacheError], args: tuple[Any, ...], fields: dict[str, Any]) -> LangCacheError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
+
+
+def _detached(response: Any) -> Any:
+    """Return `response` free of its connection, which cannot be pickled."""
+    if response is None or isinstance(response, Response):
+        return response
+    content = getattr(response, "content", None)
+    if not isinstance(content, bytes):
+        content = str(response.text).encode()
+    return Response(response.status_code, response.headers, content)
+
+
+class APIError(LangCacheError):
+    """An error answer whose status has no class of its own."""
+
+
+class ResponseValidationError(LangCacheError):
+    """A good answer that does not have the documented form; `cause` is the error that says where."""
+
+    cause: Exception
+
+    def __init__(
+        self, message: str, raw_response: RawResponse | None, cause: Exception, body: str | None = None
+    ) -> None:
+        super().__init__(f"{message}: {cause}", raw_response, body)
+        self.cause = cause
+        self.retryable = False
+
+
+class NoResponseError(LangCacheError):
+    """No answer where there should be one."""
+
+    def __init__(self, message: str = "No response received") -> None:
+        super().__init__(message)
+
+
+class StatusError(LangCacheError):
+    """The common part of the classes that stand for one status each; `data` is the problem of that status."""
+
+    status: ClassVar[int]
+    problem: ClassVar[type[problems.Problem]]
+
+    def __init__(self, data: Any, raw_response: RawResponse, body: str | None = None) -> None:
+        text = raw_response.text if body is None else body
+        super().__init__(_shortened(text) or _empty_body_message(raw_response), raw_response, text)
+        self.data = data
+
+
+class BadRequestError(StatusError):
+    """400: the request is not valid; `data.fields` says which fields, where the service tells."""
+
+    status = 400
+    problem = problems.BadRequestErrorData
+    data: problems.BadRequestErrorData
+
+
+class AuthenticationError(StatusError):
+    """401: the API key is missing, wrong or expired."""
+
+    status = 401
+    problem = problems.AuthenticationErrorData
+    data: problems.AuthenticationErrorData
+
+
+class ForbiddenError(StatusError):
+    """403: the API key may not do this."""
+
+    status = 403
+    problem = problems.ForbiddenErrorData
+    data: problems.ForbiddenErrorData
+
+
+class NotFoundError(StatusError):
+    """404: there is no such cache or entry."""
+
+    status = 404
+    problem = problems.NotFoundErrorData
+    data: problems.NotFoundErrorData
+
+
+class PayloadTooLargeError(StatusError):
+    """413: the request is larger than the service takes."""
+
+    status = 413
+    problem = problems.PayloadTooLargeErrorData
+    data: problems.PayloadTooLargeErrorData
+
+
+class FailedDependencyError(StatusError):
+    """424: what the service depends on, its database or its embeddings, is not available."""
+
+    status = 424
+    problem = problems.FailedDependencyErrorData
+    data: problems.FailedDependencyErrorData
+
+
+class TooManyRequestsError(StatusError):
+    """429: the caller sends more than it may; `retry_after` says how long to wait, where the service tells."""
+
+    status = 429
+    problem = problems.TooManyRequestsErrorData
+    data: problems.TooManyRequestsErrorData
+
+
+class UnexpectedError(StatusError):
+    """500: the service failed."""
+
+    status = 500
+    problem = problems.UnexpectedErrorData
+    data: problems.UnexpectedErrorData
+
+
+_BY_STATUS: dict[int, type[StatusError]] = {
+    kind.status: kind
+    for kind in (
+        BadRequestError,
+        AuthenticationError,
+        ForbiddenError,
+        NotFoundError,
+        PayloadTooLargeError,
+        FailedDependencyError,
+        TooManyRequestsError,
+        UnexpectedError,
+    )
+}
+
+
+def error_for(response: Response) -> LangCacheError:
+    """Return the error that stands for `response`: the class follows the status, whatever the body is."""
+    kind = _BY_STATUS.get(response.status_code)
+    if kind is not None:
+        return kind(kind.problem.read(response.content, response.status_code), response)
+    error = APIError(_answer_message(response), response)
+    if 400 <= response.status_code < 600:
+        error.data = problems.Problem.read(response.content, response.status_code)
+    return error
+
+
+class RequestError(LangCacheError):
+    """The exchange broke off, so there is no answer; ``__cause__`` is the HTTP library's own exception."""
+
+    retryable: bool | None = True
+
+
+class NetworkError(RequestError):
+    """The connection failed."""
+
+
+class ConnectError(NetworkError):
+    """No connection was made, so nothing was sent."""
+
+
+class ReadError(NetworkError):
+    """The connection broke before the answer was complete; the service may have done what was asked."""
+
+
+class WriteError(NetworkError):
+    """The connection broke while the request was sent."""
+
+
+class TimeoutException(RequestError):
+    """The attempt took longer than it may."""
+
+
+class ConnectTimeout(TimeoutException):
+    """No connection was made in time, so nothing was sent."""
+
+
+class ReadTimeout(TimeoutException):
+    """No complete answer came in time; the service may have done what was asked."""
+
+
+class WriteTimeout(TimeoutException):
+    """The request could not be sent in time."""
+
+
+class PoolTimeout(TimeoutException):
+    """No connection became free in time, so nothing was sent."""
+
+
+class ProxyError(RequestError):
+    """The proxy refused the connection or failed."""
+
+
+class RemoteProtocolError(RequestError):
+    """The answer is not valid HTTP."""
+
+    retryable = None
+
+
+class DecodingError(RequestError):
+    """The answer's body is not encoded as its headers say."""
+
+    retryable = None
+
+
+class ConfigurationError(LangCacheError, ValueError):
+    """An argument or a setting cannot work; nothing was sent."""
+
+    retryable = False
+
+
+class UnknownTransportError(ConfigurationError):
+    """No plugin answers to the name of a transport."""
+
+
+class PluginError(ConfigurationError):
+    """A plugin cannot be used as it is."""
+
+
+class ClientClosedError(LangCacheError, RuntimeError):
+    """The client was used after it was closed."""
+
+    retryable = False
+
+
+class UnexpectedAwaitableError(LangCacheError, TypeError):
+    """Something async was given to a sync call."""
+
+    retryable = False
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read how many seconds to wait from ``Retry-After`` (RFC 9110, section 10.2.3) or ``retry-after-ms``.
+
+    The former is a number of seconds or a date. A value that is neither, or negative, counts as absent.
+    """
+    milliseconds = _positive(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _positive(value)
+    return _seconds_until(value) if seconds is None and value else seconds
+
+
+def _positive(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _seconds_until(date: str) -> float | None:
+    from email.utils import mktime_tz, parsedate_tz  # on first use: the module is large, and dates are rare
+
+    parsed = parsedate_tz(date)
+    try:
+        return None if parsed is None else max(0.0, mktime_tz(parsed) - time.time())
+    except (OverflowError, ValueError):  # a date that is well-formed and does not exist
+        return None
+
+
+def describe(thing: object) -> str:
+    """Name `thing` by its kind: unlike its ``repr``, that is safe to show whatever it holds."""
+    if inspect.ismodule(thing):
+        return thing.__name__
+    named = thing if inspect.isclass(thing) or inspect.isroutine(thing) else type(thing)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _shortened(text: str) -> str:
+    left_out = len(text) - LONGEST_MESSAGE
+    return text if left_out <= 0 else f"{text[:LONGEST_MESSAGE]}... ({left_out} more characters; see body)"
+
+
+def _empty_body_message(response: RawResponse) -> str:
+    return f"The service answered {_status_line(response)} with an empty body"
+
+
+def _answer_message(response: Response) -> str:
+    where = response.headers.get("location")
+    if 300 <= response.status_code < 400 and where is not None:
+        shown = display_url(where)
+        return f"The service answered {_status_line(response)}: a redirect to {shown!r}, which was not followed"
+    if not response.content:
+        return _empty_body_message(response)
+    kind = response.headers.get("content-type", "no content type")
+    return f"The service answered {_status_line(response)} ({kind}): {_shortened(response.text)}"
+
+
+def _status_line(response: RawResponse) -> str:
+    phrase = problems.phrase(response.status_code)
+    return f"{response.status_code} {phrase}".rstrip()
+
+
+# The specification's names of the same classes.
+AuthenticationErrorResponseContent = AuthenticationError
+AuthenticationErrorResponseContentData = problems.AuthenticationErrorData
+BadRequestErrorResponseContent = BadRequestError
+BadRequestErrorResponseContentData = problems.BadRequestErrorData
+FailedDependencyErrorResponseContent = FailedDependencyError
+FailedDependencyErrorResponseContentData = problems.FailedDependencyErrorData
+ForbiddenErrorResponseContent = ForbiddenError
+ForbiddenErrorResponseContentData = problems.ForbiddenErrorData
+NotFoundErrorResponseContent = NotFoundError
+NotFoundErrorResponseContentData = problems.NotFoundErrorData
+PayloadTooLargeErrorResponseContent = PayloadTooLargeError
+PayloadTooLargeErrorResponseContentData = problems.PayloadTooLargeErrorData
+ResourceUnavailableErrorResponseContent = FailedDependencyError
+ResourceUnavailableErrorResponseContentData = problems.FailedDependencyErrorData
+TooManyRequestsErrorResponseContent = TooManyRequestsError
+TooManyRequestsErrorResponseContentData = problems.TooManyRequestsErrorData
+UnexpectedErrorResponseContent = UnexpectedError
+UnexpectedErrorResponseContentData = problems.UnexpectedErrorData
