@@ -1,0 +1,173 @@
+"""Steps: what a call does, as a generator that performs nothing.
+
+1. A step generator yields commands - `Send`, `Sleep`, `Resolve` - and is resumed with their results.
+2. A driver performs the commands: `run` for sync calls, `run_async` for async ones. Nothing else does I/O.
+3. What goes wrong while a command is performed - an error, a cancellation, KeyboardInterrupt - is thrown into
+   the generator where it waits, so that its ``except`` and ``finally`` blocks run under both drivers.
+4. A middleware is one such generator around an exchange: it passes a request on with
+   ``response = yield from call_next(request)``. Written once, it serves sync and async calls alike.
+5. Only `send`, `sleep` and `resolve` contain a bare ``yield``; a middleware uses them, so that its types are exact.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar, Union
+
+from .errors import UnexpectedAwaitableError, describe
+from .http import Request, Response
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send `request` with the transport; the result is its `Response`."""
+
+    request: Request
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Wait for `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Resolve:
+    """Call `provider`, and await what it returns where that is awaitable; the result is the value."""
+
+    provider: Callable[[], Any]
+
+
+Command = Union[Send, Sleep, Resolve]
+
+Steps = Generator[Command, Any, T]
+"""The shape of a step generator: it yields commands and returns a T."""
+
+Next = Callable[[Request], Steps[Response]]
+"""The rest of the way: passes a request on towards the transport."""
+
+Middleware = Callable[[Request, Next], Steps[Response]]
+"""One generator around an exchange: takes the request and the rest of the way, returns the response."""
+
+
+def send(request: Request) -> Steps[Response]:
+    """Have the transport send `request`: the innermost step of every call."""
+    response: Response = yield Send(request)
+    return response
+
+
+def sleep(seconds: float) -> Steps[None]:
+    """Wait for `seconds`."""
+    yield Sleep(seconds)
+
+
+def resolve(provider: Callable[[], Awaitable[T] | T]) -> Steps[T]:
+    """Ask `provider`, a plain or an async callable, for its value."""
+    value: T = yield Resolve(provider)
+    return value
+
+
+def compose(middleware: Iterable[Middleware], innermost: Next = send) -> Next:
+    """Wrap `innermost` in `middleware`, the first of which becomes the outermost."""
+    call_next = innermost
+    for layer in reversed(list(middleware)):
+        call_next = _wrap(layer, call_next)
+    return call_next
+
+
+def _wrap(layer: Middleware, call_next: Next) -> Next:
+    return lambda request: layer(request, call_next)
+
+
+def run(steps: Steps[T], transmit: Callable[[Request], Response], wait: Callable[[float], None] = time.sleep) -> T:
+    """Perform `steps` to the end in this thread and return their result; `transmit` is a transport's `send`."""
+    try:
+        command = next(steps)
+        while True:
+            try:
+                result = _perform(command, transmit, wait)
+            except BaseException as error:  # noqa: BLE001, PERF203 - rule 3: everything is the generator's to see
+                command = steps.throw(error)
+            else:
+                command = steps.send(result)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    finally:
+        steps.close()
+
+
+def _perform(command: Command, transmit: Callable[[Request], Response], wait: Callable[[float], None]) -> Any:
+    if isinstance(command, Send):
+        return _refuse_awaitable(transmit(command.request), transmit)
+    if isinstance(command, Resolve):
+        return _refuse_awaitable(command.provider(), command.provider)
+    if isinstance(command, Sleep):
+        return wait(command.seconds)
+    raise _not_a_command(command)
+
+
+async def _wait_async(seconds: float) -> None:
+    import asyncio  # on first use: a sync program never needs it
+
+    await asyncio.sleep(seconds)
+
+
+async def run_async(
+    steps: Steps[T],
+    transmit: Callable[[Request], Awaitable[Response]],
+    wait: Callable[[float], Awaitable[None]] = _wait_async,
+) -> T:
+    """Perform `steps` to the end in this task and return their result; `transmit` is an async transport's `send`."""
+    try:
+        command = next(steps)
+        while True:
+            try:
+                result = await _perform_async(command, transmit, wait)
+            except BaseException as error:  # noqa: BLE001, PERF203 - rule 3: everything is the generator's to see
+                command = steps.throw(error)
+            else:
+                command = steps.send(result)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    finally:
+        steps.close()
+
+
+async def _perform_async(
+    command: Command, transmit: Callable[[Request], Awaitable[Response]], wait: Callable[[float], Awaitable[None]]
+) -> Any:
+    if isinstance(command, Send):
+        return await transmit(command.request)
+    if isinstance(command, Resolve):
+        value = command.provider()
+        return await value if inspect.isawaitable(value) else value
+    if isinstance(command, Sleep):
+        return await wait(command.seconds)
+    raise _not_a_command(command)
+
+
+def _refuse_awaitable(result: T, source: object) -> T:
+    """Return `result`, unless it would have to be awaited, which a sync call cannot do."""
+    if not inspect.isawaitable(result):
+        return result
+    if inspect.iscoroutine(result):
+        result.close()  # or Python warns that it was never awaited
+    raise UnexpectedAwaitableError(
+        f"{describe(source)} is async: it returned an awaitable in a sync call. "
+        "Use the client's *_async methods, or give a sync one."
+    )
+
+
+def _not_a_command(command: object) -> TypeError:
+    return TypeError(
+        f"a middleware yielded {type(command).__name__}, which is no command; "
+        "pass a request on with 'yield from call_next(request)', and use send, sleep and resolve"
+    )
