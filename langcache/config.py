@@ -1,0 +1,260 @@
+"""What a client was told: frozen settings, checked in words; the environment is read here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar, Union
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import SecretStr
+
+from .errors import ConfigurationError
+from .http import display_url, header_name_problem, header_value_problem
+
+DEFAULT_TIMEOUT_MS: Final = 10_000
+"""How long an attempt may take, in milliseconds, where nothing else is said."""
+
+LONGEST_TIMEOUT_MS: Final = 31_556_952_000
+"""The longest timeout, in milliseconds: more than any operating system's clock calls take is no use."""
+
+DEFAULT_TRANSPORT: Final = "urllib3"
+"""The transport for HTTP where nothing else is said."""
+
+_HTTP_SCHEMES = ("http", "https")
+_OFF = ("", "0", "false", "no", "off")
+# The transport derives these from the body; a caller's value could only contradict it (RFC 9112, section 6.3).
+_FRAMING_HEADERS = ("content-length", "transfer-encoding")
+
+T = TypeVar("T")
+
+
+class Unset:
+    """The type of `UNSET`."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "Unset()"
+
+
+UNSET: Final = Unset()
+"""Says that an argument was not given, where None has a meaning of its own."""
+
+OptionalNullable = Union[T, None, Unset]
+"""An argument for which None and "not given" differ."""
+
+ApiKey = Union[str, SecretStr]
+KeyProvider = Callable[[], Union[ApiKey, Awaitable[Union[ApiKey, None]], None]]
+"""A plain or an async callable that returns the API key; it is asked before every attempt."""
+
+
+class Logger(Protocol):
+    """What a debug logger must offer; a `logging.Logger` does."""
+
+    def debug(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Take a message with its %-arguments."""
+
+
+@dataclass
+class BackoffStrategy:
+    """How long to wait between attempts: exponentially longer, up to a limit.
+
+    All times are in milliseconds. Before the n-th repetition (from 0) the wait is
+    ``initial_interval * exponent ** n`` plus a random part of up to `jitter_ms` (one second where that is None),
+    but no longer than `max_interval`. After `max_elapsed_time` no further attempt is begun.
+    """
+
+    initial_interval: int
+    max_interval: int
+    exponent: float
+    max_elapsed_time: int
+    jitter_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.jitter_ms is not None and self.jitter_ms < 0:
+            raise ValueError(f"jitter_ms must be 0 or more milliseconds, not {self.jitter_ms}")
+
+
+@dataclass
+class RetryConfig:
+    """Whether and how a failed call is repeated.
+
+    `strategy` is ``"backoff"`` to repeat and ``"none"`` not to. With `retry_connection_errors` network failures
+    and timeouts are repeated as well as error answers. `status_codes_override` replaces the statuses that are
+    repeated (429, 500, 502, 503 and 504); an item is a status such as ``"503"`` or a class such as ``"5XX"``.
+    """
+
+    strategy: str
+    backoff: BackoffStrategy
+    retry_connection_errors: bool
+    status_codes_override: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a client was told; plugins are given it when the client is built."""
+
+    server_url: str | None = None
+    cache_id: str | None = None
+    api_key: SecretStr | KeyProvider = field(default_factory=lambda: api_key_from_environment, repr=False)
+    timeout: float | None = DEFAULT_TIMEOUT_MS / 1000
+    """How long an attempt may take, in seconds; None for no limit."""
+    timeout_ms: float | None = None
+    """The same in milliseconds as the caller gave it; None where it is the default."""
+    retry_config: RetryConfig | None = None
+    debug_logger: Logger | None = None
+    debug: bool = False
+    """Whether the environment asks for the debug log on standard error."""
+    key_may_be_missing: bool = False
+    """Whether the caller's own HTTP client may bring the authentication."""
+
+    @property
+    def is_http(self) -> bool:
+        """Whether calls go over HTTP, as they do where the URL names no other scheme."""
+        return scheme_of(self.server_url) in ("", *_HTTP_SCHEMES)
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether calls need an API key."""
+        return self.is_http and not self.key_may_be_missing
+
+    @property
+    def transport_name(self) -> str:
+        """The name of the transport to use where the caller chooses none: the URL's scheme stands for one."""
+        return DEFAULT_TRANSPORT if self.is_http else scheme_of(self.server_url)
+
+
+def scheme_of(server_url: object) -> str:
+    """Return a URL's scheme in lower case, or "" where it has none."""
+    scheme, separator, _ = server_url.partition("://") if isinstance(server_url, str) else ("", "", "")
+    return scheme.lower() if separator else ""
+
+
+def read_settings(
+    server_url: str | None,
+    api_key: ApiKey | KeyProvider | None,
+    cache_id: str | None,
+    retry_config: OptionalNullable[RetryConfig],
+    timeout_ms: float | None,
+    debug_logger: Logger | None,
+    key_may_be_missing: bool = False,
+) -> Settings:
+    """Combine a client's arguments with the environment.
+
+    The URL, the key and the cache id are checked by the first call, as programs rely on; the rest is checked here.
+    """
+    checked_retries("retry_config", retry_config)
+    environment = os.environ
+    return Settings(
+        server_url=environment.get("LANGCACHE_SERVER_URL") if server_url is None else server_url,
+        cache_id=environment.get("LANGCACHE_CACHE_ID") if cache_id is None else cache_id,
+        api_key=_key_source(api_key),
+        timeout=seconds(DEFAULT_TIMEOUT_MS if timeout_ms is None else timeout_ms),
+        timeout_ms=timeout_ms,
+        retry_config=None if isinstance(retry_config, Unset) else retry_config,
+        debug_logger=debug_logger,
+        debug=environment.get("LANGCACHE_DEBUG", "").lower() not in _OFF,
+        key_may_be_missing=key_may_be_missing,
+    )
+
+
+def api_key_from_environment() -> str | None:
+    """Return the API key that LANGCACHE_API_KEY holds now, or None."""
+    return os.environ.get("LANGCACHE_API_KEY")
+
+
+def _key_source(api_key: ApiKey | KeyProvider | None) -> SecretStr | KeyProvider:
+    if api_key is None:
+        return api_key_from_environment
+    if isinstance(api_key, str):
+        return SecretStr(api_key)
+    if isinstance(api_key, SecretStr) or callable(api_key):
+        return api_key
+    raise ConfigurationError(
+        f"api_key must be a string, a SecretStr or a callable that returns one, not {type(api_key).__name__}"
+    )
+
+
+def checked_retries(name: str, value: OptionalNullable[RetryConfig]) -> OptionalNullable[RetryConfig]:
+    """Return the argument `name`; raises ConfigurationError where it is no retry configuration."""
+    if value is None or isinstance(value, (RetryConfig, Unset)):
+        return value
+    raise ConfigurationError(
+        f"{name} must be a RetryConfig, or None for no repetition, not {type(value).__name__}; "
+        'for example RetryConfig("backoff", BackoffStrategy(500, 60000, 1.5, 3600000), True)'
+    )
+
+
+def seconds(timeout_ms: float) -> float | None:
+    """Return a timeout in seconds; 0 milliseconds mean None: no limit."""
+    if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, (int, float)):
+        raise ConfigurationError(f"timeout_ms must be a number of milliseconds, not {type(timeout_ms).__name__}")
+    if not 0 <= timeout_ms <= LONGEST_TIMEOUT_MS:
+        raise ConfigurationError(
+            f"timeout_ms must be 0 (no limit) to {LONGEST_TIMEOUT_MS} milliseconds (a year), not {timeout_ms}"
+        )
+    return timeout_ms / 1000 or None
+
+
+def checked_base_url(server_url: object) -> str:
+    """Return `server_url` without the slash at its end; raises ConfigurationError where requests cannot go there."""
+    if server_url is None or server_url == "":
+        raise ConfigurationError("No server URL: give LangCache(server_url=...) or set LANGCACHE_SERVER_URL")
+    if not isinstance(server_url, str):
+        raise ConfigurationError(f"server_url must be a string, not {type(server_url).__name__}")
+    problem = _url_problem(server_url)
+    if problem is not None:
+        raise ConfigurationError(f"The server URL {display_url(server_url)!r} {problem}")
+    # A slash at the end would be doubled by the path; those of a bare "embedded://" are its own.
+    scheme, separator, rest = server_url.partition("://")
+    return scheme + separator + rest.rstrip("/")
+
+
+def _url_problem(url: str) -> str | None:
+    scheme, separator, _ = url.partition("://")
+    if not separator or not scheme:
+        return f"has no scheme; write for example {display_url('https://' + url.lstrip('/:'))!r}"
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return "contains white space or a control character"
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where the port is none
+    except ValueError:  # its text is not passed on: it can quote a piece of a password
+        return "has a host or a port that is not valid"
+    if "?" in url or "#" in url:
+        return "has a query or a fragment, which a base URL cannot have"
+    return _parts_problem(parts)
+
+
+def _parts_problem(parts: SplitResult) -> str | None:
+    if "@" in parts.netloc:
+        return "carries user information, which is not sent; give credentials with api_key or http_headers"
+    if parts.scheme.lower() in _HTTP_SCHEMES and not parts.hostname:
+        return "names no host"
+    return None
+
+
+def checked_cache_id(cache_id: object) -> str:
+    """Return `cache_id`; raises ConfigurationError where it is none."""
+    if cache_id is None or cache_id == "":
+        raise ConfigurationError("No cache id: give LangCache(cache_id=...) or set LANGCACHE_CACHE_ID")
+    if not isinstance(cache_id, str):
+        raise ConfigurationError(f"cache_id must be a string, not {type(cache_id).__name__}")
+    return cache_id
+
+
+def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the caller's `headers`; raises ConfigurationError where one of them cannot be sent."""
+    for name, value in headers.items():
+        problem = header_name_problem(name)
+        if problem is not None:
+            raise ConfigurationError(f"The header name {name!r} {problem}")
+        problem = header_value_problem(value)
+        if problem is not None:
+            raise ConfigurationError(f"The value of the header {name!r} {problem}")
+        if name.lower() in _FRAMING_HEADERS:
+            raise ConfigurationError(f"The header {name!r} is set by the transport and cannot be given")
+    return headers

@@ -1,0 +1,33 @@
+"""What several test modules share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from langcache import Request, Response
+from tests.local_server import LocalServer
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the variables of the machine that runs it."""
+    for name in ("SERVER_URL", "API_KEY", "CACHE_ID", "DEBUG"):
+        monkeypatch.delenv(f"LANGCACHE_{name}", raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[LocalServer]:
+    """A real HTTP server; a test sets its `answer`."""
+
+    def unset(request: Request) -> Response:
+        raise AssertionError(f"the test has set no answer for {request!r}")
+
+    with LocalServer(unset) as started:
+        yield started
