@@ -1,0 +1,225 @@
+"""The operations of the service, each one declaration; pure code turns them into requests and answers back.
+
+Source: the service's HTTP API, version 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from string import Formatter
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from .errors import ConfigurationError, ResponseValidationError
+from .http import NO_HEADERS, NO_OPTIONS, Headers, Request, Response
+from .models import (
+    ConversationalSearchBody,
+    ConversationalSearchResponseContent,
+    DeleteByIDRequest,
+    DeleteQueryRequest,
+    DeleteQueryResponse,
+    FlushRequest,
+    HealthResponse,
+    SearchRequest,
+    SearchResponse,
+    SetRequest,
+    SetResponse,
+)
+
+Result = TypeVar("Result")
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which cache requests go to, and the headers that all of them carry."""
+
+    base_url: str
+    cache_id: str
+    headers: Headers = NO_HEADERS
+
+
+@dataclass(frozen=True)
+class Operation(Generic[Result]):
+    """One endpoint: how its arguments become a request, and an answer its result.
+
+    `path` names the arguments that are part of it in braces; all others go into the JSON body. `status` is the
+    documented status of success, but every 2xx is taken for one. `idempotent` says whether doing it twice has the
+    effect of doing it once, whatever the HTTP method.
+    """
+
+    name: str
+    method: str
+    path: str
+    arguments: type[BaseModel]
+    status: int
+    read: Callable[[Response], Result]
+    idempotent: bool
+
+    @cached_property
+    def path_arguments(self) -> frozenset[str]:
+        """The names of the arguments that are part of the path."""
+        return frozenset(name for _, name, _, _ in Formatter().parse(self.path) if name) - {"cache_id"}
+
+    @cached_property
+    def has_body(self) -> bool:
+        """Whether the request has a JSON body."""
+        return not self.arguments.model_fields.keys() <= self.path_arguments
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that the operation's own form asks for."""
+        sends = {"Content-Type": "application/json"} if self.has_body else {}
+        return sends | ({"Accept": "application/json"} if self.read is not _nothing else {})
+
+    def request(
+        self,
+        target: Target,
+        arguments: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+        timeout: float | None = None,
+        options: Mapping[str, Any] = NO_OPTIONS,
+    ) -> Request:
+        """Return the request that does this with `arguments`, by their Python names; `headers` replace others.
+
+        Raises pydantic's ValidationError, a ValueError, where an argument is of the wrong type, and
+        ConfigurationError where one cannot be part of the path.
+        """
+        valid = self.arguments.model_validate(arguments)
+        return Request(
+            method=self.method,
+            url=self._url(target, valid),
+            headers=target.headers.merged(self.headers).merged(headers),
+            content=self._content(valid) if self.has_body else None,
+            timeout=timeout,
+            operation=self.name,
+            idempotent=self.idempotent,
+            options=options,
+        )
+
+    def _url(self, target: Target, arguments: BaseModel) -> str:
+        values = {name: _segment(name, getattr(arguments, name)) for name in self.path_arguments}
+        return target.base_url + self.path.format(cache_id=_segment("cache_id", target.cache_id), **values)
+
+    def _content(self, arguments: BaseModel) -> bytes:
+        # exclude_none leaves an optional argument off the wire; an empty dict stays.
+        return arguments.model_dump_json(by_alias=True, exclude_none=True, exclude=set(self.path_arguments)).encode()
+
+    def parse(self, response: Response) -> Result:
+        """Return what a successful `response` says; raises ResponseValidationError where its form is another."""
+        return self.read(response)
+
+
+def _segment(name: str, value: str) -> str:
+    """Percent-encode a path argument, so that it is one segment whatever it contains (RFC 3986, section 3.3)."""
+    if not value:
+        raise ConfigurationError(f"{name} must not be empty")
+    try:
+        segment = quote(value, safe="")
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"{name} contains a lone surrogate at position {error.start}, which UTF-8 cannot carry"
+        ) from None
+    # Section 5.2.4: "." and ".." alone would be taken for steps in the path.
+    return segment.replace(".", "%2E") if segment in (".", "..") else segment
+
+
+def _json(model: type[ModelT]) -> Callable[[Response], ModelT]:
+    """Make the reader of answers whose body is `model` in JSON."""
+
+    def read(response: Response) -> ModelT:
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ResponseValidationError("The answer does not have the documented form", response, error) from error
+
+    return read
+
+
+def _nothing(response: Response) -> None:
+    """Read an answer that says nothing but that it was done."""
+
+
+def _health(response: Response) -> HealthResponse:
+    if not response.content:
+        return HealthResponse()
+    try:
+        return HealthResponse(details=from_json(response.content))
+    except ValueError:
+        return HealthResponse(details=response.text)
+
+
+_CACHE = "/v1/caches/{cache_id}"
+
+SET = Operation(
+    name="set",
+    method="POST",
+    path=f"{_CACHE}/entries",
+    arguments=SetRequest,
+    status=201,
+    read=_json(SetResponse),
+    idempotent=False,
+)
+SEARCH = Operation(
+    name="search",
+    method="POST",
+    path=f"{_CACHE}/entries/search",
+    arguments=SearchRequest,
+    status=200,
+    read=_json(SearchResponse),
+    idempotent=True,
+)
+CONVERSATIONAL_SEARCH = Operation(
+    name="conversational_search",
+    method="POST",
+    path=f"{_CACHE}/conversations/search",
+    arguments=ConversationalSearchBody,
+    status=200,
+    read=_json(ConversationalSearchResponseContent),
+    idempotent=True,
+)
+DELETE_BY_ID = Operation(
+    name="delete_by_id",
+    method="DELETE",
+    path=f"{_CACHE}/entries/{{entry_id}}",
+    arguments=DeleteByIDRequest,
+    status=204,
+    read=_nothing,
+    idempotent=True,
+)
+DELETE_QUERY = Operation(
+    name="delete_query",
+    method="DELETE",
+    path=f"{_CACHE}/entries",
+    arguments=DeleteQueryRequest,
+    status=200,
+    read=_json(DeleteQueryResponse),
+    idempotent=True,
+)
+FLUSH = Operation(
+    name="flush",
+    method="POST",
+    path=f"{_CACHE}/flush",
+    arguments=FlushRequest,
+    status=204,
+    read=_nothing,
+    idempotent=True,
+)
+HEALTH = Operation(
+    name="health",
+    method="GET",
+    path=f"{_CACHE}/health",
+    arguments=FlushRequest,
+    status=200,
+    read=_health,
+    idempotent=True,
+)
+
+OPERATIONS = (SET, SEARCH, CONVERSATIONAL_SEARCH, DELETE_BY_ID, DELETE_QUERY, FLUSH, HEALTH)
+"""All of them."""
