@@ -1,0 +1,1 @@
+"""The built-in middleware, one a module; each module is a plugin like a stranger's."""

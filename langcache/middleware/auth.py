@@ -1,0 +1,51 @@
+"""Authentication: the API key as a bearer token (RFC 6750, section 2.1) on every attempt."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from ..config import ApiKey, KeyProvider, Settings
+from ..errors import ConfigurationError
+from ..hookspecs import hookimpl
+from ..http import Request, Response, header_value_problem
+from ..steps import Middleware, Next, Steps, resolve
+
+_SCHEME = "Bearer "
+
+
+class BearerAuth:
+    """Asks for the key before each attempt, so that a rotated one is used at once, and sends it.
+
+    A key that already names the scheme is sent as it is. Where there is no key, a request that the caller
+    authorised by a header of its own passes; others fail where a key is `required`.
+    """
+
+    def __init__(self, key: SecretStr | KeyProvider, required: bool = True) -> None:
+        self._key = key
+        self._required = required
+
+    def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
+        """Send the key with this attempt."""
+        key = self._key if isinstance(self._key, SecretStr) else (yield from resolve(self._key))
+        if key is not None:
+            request = request.with_headers({"Authorization": authorization(key)})
+        elif self._required and "authorization" not in request.headers:
+            raise ConfigurationError("No API key: give LangCache(api_key=...) or set LANGCACHE_API_KEY")
+        return (yield from call_next(request))
+
+
+def authorization(key: ApiKey) -> str:
+    """Return the Authorization header for `key`; raises ConfigurationError, which never shows it, where it is none."""
+    plain = key.get_secret_value() if isinstance(key, SecretStr) else key
+    problem = header_value_problem(plain)
+    if problem is not None:
+        raise ConfigurationError(f"The API key {problem}")
+    if not plain.strip() or plain.strip().lower() == _SCHEME.strip().lower():
+        raise ConfigurationError("The API key is empty; give LangCache(api_key=...) or set LANGCACHE_API_KEY")
+    return plain if plain.lower().startswith(_SCHEME.lower()) else _SCHEME + plain
+
+
+@hookimpl
+def langcache_attempt_middleware(settings: Settings) -> Middleware:
+    """Send the client's key."""
+    return BearerAuth(settings.api_key, settings.needs_key)

@@ -1,0 +1,180 @@
+"""A client's plugins: discovery, validation, and the objects that their hooks return.
+
+There is one `Plugins` for each client, so that nothing leaks from one client to another. The built-in middleware is
+registered through the same hooks as a stranger's, and so are the built-in transports, which are found by entry point
+and loaded alone, when they are chosen.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, cast
+
+import pluggy
+
+from . import hookspecs
+from .config import Settings
+from .errors import PluginError, UnknownTransportError, describe
+from .middleware import auth, error_mapping, logging, retry
+from .steps import Middleware
+from .transport import AsyncTransport, Transport, TransportOptions
+
+PLUGIN_GROUP = "langcache.plugins"
+"""The entry point group of plugins that are handed in by name."""
+
+TRANSPORT_GROUP = "langcache.transports"
+"""The entry point group of transports; an entry point's name is the transport's."""
+
+FALLBACK_ASYNC_TRANSPORT = "threaded"
+"""The transport that serves async calls where no other does: it runs the sync one in threads."""
+
+SUPPLIED_TRANSPORT = "supplied"
+"""The transport that sends with the caller's own HTTP client."""
+
+
+class Plugins:
+    """The plugins of one client, and what their hooks give.
+
+    The order within a stage is pluggy's, outermost first: ``tryfirst``, then the last registered before those
+    registered earlier, then ``trylast``. The built-in ones are registered so that a user's stand outside of auth and
+    logging, while retry and error mapping stay innermost in their stages.
+    """
+
+    def __init__(self, given: Iterable[object] = ()) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._register(logging, "logging")
+        self._register(auth, "auth")
+        for plugin in given:
+            if isinstance(plugin, str):
+                self._load(PLUGIN_GROUP, plugin)
+            else:
+                self._register(plugin)
+        self._register(retry, "retry")
+        self._register(error_mapping, "error_mapping")
+
+    def call_middleware(self, settings: Settings) -> list[Middleware]:
+        """Return the middleware that sees a call once, outermost first."""
+        return _checked_middleware(self._manager.hook.langcache_call_middleware(settings=settings))
+
+    def attempt_middleware(self, settings: Settings) -> list[Middleware]:
+        """Return the middleware that sees every attempt, outermost first."""
+        return _checked_middleware(self._manager.hook.langcache_attempt_middleware(settings=settings))
+
+    def transport(self, name: str, options: TransportOptions) -> Transport | None:
+        """Return a new transport for sync calls, or None where no plugin answers to `name`."""
+
+        def ask() -> object:
+            return self._manager.hook.langcache_transport(name=name, options=options)
+
+        found = self._ask(ask, name)
+        return None if found is None else cast(Transport, _with_methods(found, "send", "close", name))
+
+    def async_transport(
+        self, name: str, options: TransportOptions, transport: Transport | None
+    ) -> AsyncTransport | None:
+        """Return a new transport for async calls, or None where no plugin answers to `name`."""
+
+        def ask() -> object:
+            return self._manager.hook.langcache_async_transport(name=name, options=options, transport=transport)
+
+        found = self._ask(ask, name)
+        return None if found is None else cast(AsyncTransport, _with_methods(found, "send", "aclose", name))
+
+    def unknown_transport(self, name: str) -> UnknownTransportError:
+        """Return the error that says which transports there are instead of `name`."""
+        known = sorted(_entry_points(TRANSPORT_GROUP))
+        hooks = (self._manager.hook.langcache_transport, self._manager.hook.langcache_async_transport)
+        answering = {plugin.plugin_name for hook in hooks for plugin in hook.get_hookimpls()}.difference(known)
+        others = f"; these plugins answer to names of their own: {', '.join(sorted(answering))}" if answering else ""
+        return UnknownTransportError(
+            f"No transport answers to {name!r}; known are {', '.join(known) or 'none'}{others}"
+        )
+
+    def _ask(self, ask: Callable[[], object], name: str) -> object:
+        """Ask the registered plugins, and only where none answers, load the transport of that name and ask again."""
+        answer = ask()
+        if answer is None and not self._manager.has_plugin(name) and name in _entry_points(TRANSPORT_GROUP):
+            self._load(TRANSPORT_GROUP, name)
+            answer = ask()
+        return answer
+
+    def _load(self, group: str, name: str) -> None:
+        known = _entry_points(group)
+        if name not in known:
+            raise PluginError(f"No plugin {name!r} is installed; known are {', '.join(sorted(known)) or 'none'}")
+        try:
+            plugin = known[name].load()
+        except Exception as error:
+            raise PluginError(f"The plugin {name!r} ({known[name].value}) cannot be loaded: {error}") from error
+        self._register(plugin, name)
+
+    def _register(self, plugin: object, name: str | None = None) -> None:
+        shown = name or describe(plugin)
+        if inspect.isclass(plugin):
+            raise PluginError(f"The plugin {shown} is a class; hand in an instance: {plugin.__name__}()")
+        try:
+            self._manager.register(plugin, name)
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise PluginError(f"The plugin {shown} cannot be registered: {error}") from error
+        problems = _hook_problems(self._manager, plugin)
+        if problems:
+            raise PluginError(f"The plugin {shown} {'; '.join(problems)}")
+
+
+@lru_cache(maxsize=8)
+def _installed(group: str, _search_path: Sequence[str]) -> dict[str, EntryPoint]:
+    # Reading all installed distributions takes milliseconds, so it is done once for each state of sys.path.
+    return {entry_point.name: entry_point for entry_point in entry_points(group=group)}
+
+
+def _entry_points(group: str) -> dict[str, EntryPoint]:
+    return _installed(group, tuple(sys.path))
+
+
+def _hook_problems(manager: pluggy.PluginManager, plugin: object) -> list[str]:
+    """Say in which hooks `plugin` is mistaken; without this they would silently never be called."""
+    specified = [name for name in vars(hookspecs) if name.startswith("langcache_")]
+    implemented = [caller.name for caller in manager.get_hookcallers(plugin) or []]
+    problems = [
+        f"implements the unknown hook {name!r}{_suggestion(name, specified)}"
+        for name in implemented
+        if name not in specified
+    ]
+    unmarked = [
+        name
+        for name in dir(plugin)
+        if name.startswith("langcache_") and name not in implemented and inspect.isroutine(getattr(plugin, name))
+    ]
+    problems += [f"has {name!r}, which is not marked with @langcache.hookimpl" for name in unmarked]
+    if not implemented and not problems:
+        problems.append(f"implements no hook; the hooks are {', '.join(specified)}")
+    return problems
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else f" (the hooks are {', '.join(known)})"
+
+
+def _checked_middleware(given: Sequence[object]) -> list[Middleware]:
+    for middleware in given:
+        wrong = inspect.iscoroutinefunction(middleware) or inspect.isasyncgenfunction(middleware)
+        if wrong or not callable(middleware):
+            raise PluginError(
+                f"{describe(middleware)} is no middleware; that is a generator function (request, call_next), "
+                "which serves sync and async calls alike"
+            )
+    return cast("list[Middleware]", list(given))
+
+
+def _with_methods(transport: object, send: str, close: str, name: str) -> Any:
+    for method in (send, close):
+        if not callable(getattr(transport, method, None)):
+            raise PluginError(f"The transport {name!r} ({describe(transport)}) has no method {method}()")
+    return transport

@@ -1,0 +1,120 @@
+"""The debug log of attempts, stepped by hand."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from langcache import Request, Response, send
+from langcache.config import Settings
+from langcache.errors import ConnectError, LangCacheError, error_for
+from langcache.middleware.logging import AttemptLog, langcache_attempt_middleware
+
+REQUEST = Request(
+    "POST",
+    "http://user:secret@cache.example/v1/caches/c/entries?key=secret",
+    headers={"Authorization": "Bearer secret"},
+    content=b'{"prompt":"secret"}',
+    operation="set",
+)
+
+
+class Lines:
+    """A debug logger that is no `logging.Logger`."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def debug(self, msg: str, *args: object, **kwargs: object) -> None:
+        self.lines.append(msg % args)
+
+
+def ticks(*seconds: float) -> Callable[[], float]:
+    remaining: Iterator[float] = iter(seconds)
+    return lambda: next(remaining)
+
+
+def test_an_answer_is_one_line_without_secrets_and_bodies() -> None:
+    lines = Lines()
+    steps = AttemptLog(lines, ticks(1.0, 1.0125))(REQUEST, send)
+    next(steps)
+    with pytest.raises(StopIteration):
+        steps.send(Response(201, {}, b'{"entryId":"secret"}'))
+    assert lines.lines == ["set: POST http://cache.example/v1/caches/c/entries -> 201, 20 bytes in 12.5 ms"]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (error_for(Response(503)), "503, APIError"),
+        (ConnectError("secret"), "ConnectError"),
+        (KeyboardInterrupt("secret"), "KeyboardInterrupt"),
+    ],
+)
+def test_a_failure_is_one_line_and_passes_on(error: BaseException, outcome: str) -> None:
+    lines = Lines()
+    steps = AttemptLog(lines, ticks(0, 0))(REQUEST, send)
+    next(steps)
+    with pytest.raises(type(error)) as caught:
+        steps.throw(error)
+    assert caught.value is error
+    assert lines.lines == [f"set: POST http://cache.example/v1/caches/c/entries -> {outcome} in 0.0 ms"]
+
+
+def test_a_logger_that_does_not_listen_costs_not_even_the_clock() -> None:
+    def no_clock() -> float:
+        raise AssertionError("asked for the time")
+
+    logger = logging.Logger("deaf", logging.WARNING)
+    steps = AttemptLog(logger, no_clock)(REQUEST, send)
+    next(steps)
+    with pytest.raises(StopIteration):
+        steps.send(Response(200))
+
+
+def test_the_debug_logger_of_the_client_is_used() -> None:
+    lines = Lines()
+    middleware = langcache_attempt_middleware(Settings(debug_logger=lines))
+    assert middleware is not None
+    steps = middleware(REQUEST, send)
+    next(steps)
+    with pytest.raises(LangCacheError):
+        steps.throw(ConnectError("down"))
+    assert len(lines.lines) == 1
+
+
+def run_program(program: str, debug: str) -> str:
+    """Run `program` in a process of its own, since logging is configured for a whole process; return its stderr."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"LANGCACHE_DEBUG": debug}
+    )
+    return done.stderr
+
+
+_SEARCH = """
+import logging
+from langcache import LangCache
+root_before = list(logging.getLogger().handlers)
+client = LangCache("embedded://", cache_id="c")
+client.search(prompt="a very private prompt")
+assert logging.getLogger().handlers == root_before, "the root logger is the application's"
+LangCache("embedded://", cache_id="c").search(prompt="again")
+"""
+
+
+@pytest.mark.parametrize("debug", ["1", "true", "yes"])
+def test_the_environment_turns_the_debug_log_on(debug: str) -> None:
+    """Once for each attempt, however many clients there are, and without touching the root logger."""
+    lines = run_program(_SEARCH, debug).splitlines()
+    assert len(lines) == 2
+    assert all(" langcache DEBUG search: POST embedded:///v1/caches/c/entries/search -> 200" in line for line in lines)
+    assert "private" not in "".join(lines)
+
+
+@pytest.mark.parametrize("debug", ["", "0", "false", "no", "OFF"])
+def test_the_environment_leaves_the_debug_log_off(debug: str) -> None:
+    assert run_program(_SEARCH, debug) == ""
