@@ -1,0 +1,75 @@
+"""The default transport, on urllib3. It only translates: urllib3's retries and redirects are off."""
+
+from __future__ import annotations
+
+import http.client
+
+import certifi
+import urllib3
+from urllib3 import exceptions as native
+
+from langcache import errors
+from langcache.hookspecs import hookimpl
+from langcache.http import Request, Response, display_url
+from langcache.transport import TransportOptions
+
+# More origins than a client ever has; urllib3 closes the pool of the one that was not used for longest.
+_ORIGINS = 16
+
+_KINDS: tuple[tuple[type[Exception], type[errors.RequestError]], ...] = (
+    # From the special to the general: the first that fits is taken.
+    (native.NewConnectionError, errors.ConnectError),
+    (native.ConnectTimeoutError, errors.ConnectTimeout),
+    (native.ReadTimeoutError, errors.ReadTimeout),
+    (native.TimeoutError, errors.ReadTimeout),
+    (native.SSLError, errors.ConnectError),
+    (native.ProxyError, errors.ProxyError),
+    (native.DecodeError, errors.DecodingError),
+    (native.IncompleteRead, errors.ReadError),
+    (native.InvalidChunkLength, errors.RemoteProtocolError),
+    (native.ProtocolError, errors.ReadError),
+    (native.HTTPError, errors.RequestError),
+    (http.client.HTTPException, errors.RemoteProtocolError),
+    (OSError, errors.NetworkError),
+)
+"""Which of our errors stands for which of urllib3's, and for those of the standard library that it lets through."""
+
+
+class Urllib3Transport:
+    """Sends with a `urllib3.PoolManager` of its own."""
+
+    def __init__(self, options: TransportOptions) -> None:
+        self._pool = urllib3.PoolManager(
+            num_pools=_ORIGINS, maxsize=options.pool_size, retries=False, ca_certs=certifi.where()
+        )
+
+    def send(self, request: Request) -> Response:
+        """Send `request` and return the complete answer."""
+        try:
+            answer = self._pool.request(
+                request.method,
+                request.url,
+                body=request.content,
+                headers={"Accept-Encoding": "gzip, deflate", **request.headers.as_dict()},
+                timeout=urllib3.Timeout(total=request.timeout),
+                redirect=False,
+                decode_content=True,
+            )
+        except (native.HTTPError, http.client.HTTPException, OSError) as error:
+            raise _translated(error, request) from error
+        return Response(answer.status, answer.headers.items(), answer.data, answer)
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        self._pool.clear()
+
+
+def _translated(error: Exception, request: Request) -> errors.RequestError:
+    kind = next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
+    return kind(f"{request.method} {display_url(request.url)}: {error}")
+
+
+@hookimpl
+def langcache_transport(name: str, options: TransportOptions) -> Urllib3Transport | None:
+    """Answer to "urllib3"."""
+    return Urllib3Transport(options) if name == "urllib3" else None
