@@ -1,0 +1,212 @@
+"""The way of a call: arguments, request, middleware, transport, response, result - for sync and async alike."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from . import __version__
+from .config import (
+    OptionalNullable,
+    RetryConfig,
+    Settings,
+    checked_base_url,
+    checked_cache_id,
+    checked_headers,
+    checked_retries,
+    scheme_of,
+    seconds,
+)
+from .errors import ClientClosedError, ConfigurationError, describe
+from .http import NO_HEADERS, Headers, Request
+from .operations import Operation, Target
+from .plugins import FALLBACK_ASYNC_TRANSPORT, Plugins
+from .steps import compose, run, run_async
+from .transport import AsyncTransport, Transport, TransportOptions
+
+Result = TypeVar("Result")
+
+_COMMON_HEADERS = Headers(
+    {"User-Agent": f"langcache/{__version__} python/{'.'.join(str(part) for part in sys.version_info[:3])}"}
+)
+
+
+@dataclass(frozen=True)
+class CallOptions:
+    """What a caller sets for one call alone; None, or UNSET for `retries`, leaves it to the client."""
+
+    retries: OptionalNullable[RetryConfig]
+    server_url: str | None
+    timeout_ms: float | None
+    http_headers: Mapping[str, str] | None
+
+
+class Pipeline:
+    """Carries out a client's calls with its settings, its middleware and its transports."""
+
+    def __init__(self, settings: Settings, plugins: Plugins, transports: Transports) -> None:
+        self._settings = settings
+        self._transports = transports
+        self._handle = compose([*plugins.call_middleware(settings), *plugins.attempt_middleware(settings)])
+        self._target: Target | None = None
+
+    def call(self, operation: Operation[Result], arguments: Mapping[str, Any], options: CallOptions) -> Result:
+        """Carry out `operation` in this thread."""
+        transport = self._transports.sync()
+        request = self._request(operation, arguments, options)
+        return operation.parse(run(self._handle(request), transport.send))
+
+    async def call_async(
+        self, operation: Operation[Result], arguments: Mapping[str, Any], options: CallOptions
+    ) -> Result:
+        """Carry out `operation` in this task."""
+        transport = self._transports.asynchronous()
+        request = self._request(operation, arguments, options)
+        return operation.parse(await run_async(self._handle(request), transport.send))
+
+    def _request(self, operation: Operation[Any], arguments: Mapping[str, Any], options: CallOptions) -> Request:
+        return operation.request(
+            self._default_target() if options.server_url is None else self._other_target(options.server_url),
+            arguments,
+            headers=NO_HEADERS if options.http_headers is None else checked_headers(options.http_headers),
+            timeout=self._settings.timeout if options.timeout_ms is None else seconds(options.timeout_ms),
+            options={
+                "retries": checked_retries("retries", options.retries),
+                "timeout_ms": self._settings.timeout_ms if options.timeout_ms is None else options.timeout_ms,
+            },
+        )
+
+    def _default_target(self) -> Target:
+        if self._target is None:  # checked by the first call, and not by the constructor, as programs rely on
+            self._target = self._checked_target(self._settings.server_url)
+        return self._target
+
+    def _other_target(self, server_url: str) -> Target:
+        target = self._checked_target(server_url)
+        if (scheme_of(server_url) in ("http", "https")) is not self._settings.is_http:
+            own = scheme_of(self._settings.server_url)
+            raise ConfigurationError(
+                f"server_url={server_url!r} of this call needs another transport than the client's {own}:// URL; "
+                "use a client of its own for it"
+            )
+        return target
+
+    def _checked_target(self, server_url: str | None) -> Target:
+        return Target(checked_base_url(server_url), checked_cache_id(self._settings.cache_id), _COMMON_HEADERS)
+
+
+class Transports:
+    """A client's transports: built once, and closed once where the client built them itself.
+
+    `transport` and `async_transport` are names, or instances, which stay their owner's to close. `default` is the
+    name where there is neither.
+    """
+
+    def __init__(
+        self,
+        plugins: Plugins,
+        options: TransportOptions,
+        default: str,
+        transport: str | Transport | AsyncTransport | None = None,
+        async_transport: str | AsyncTransport | None = None,
+    ) -> None:
+        self._plugins = plugins
+        self._options = options
+        self._lock = threading.Lock()
+        self._closed = False
+        self._owned: list[Any] = []
+        self._sync: Transport | None = None
+        self._async: AsyncTransport | None = None
+        self._name = default
+        if transport is None or isinstance(transport, str):
+            self._open_named(transport or default)
+        elif _is_async(transport):
+            self._async = cast(AsyncTransport, transport)
+        else:
+            self._sync = cast(Transport, transport)
+            self._name = FALLBACK_ASYNC_TRANSPORT
+        if isinstance(async_transport, str):
+            self._async = self._open_async(async_transport)
+        elif async_transport is not None:
+            if not _is_async(async_transport):
+                raise ConfigurationError(f"async_transport: {describe(async_transport)} is not async")
+            self._async = async_transport
+
+    def sync(self) -> Transport:
+        """Return the transport for sync calls."""
+        self.require_open()
+        if self._sync is None:
+            raise ConfigurationError(
+                "This client has a transport for async calls only; use the *_async methods, "
+                "or give LangCache(transport=...) one for sync calls"
+            )
+        return self._sync
+
+    def asynchronous(self) -> AsyncTransport:
+        """Return the transport for async calls; it is built by the first one, because many programs make none."""
+        self.require_open()
+        if self._async is None:
+            with self._lock:
+                if self._async is None:
+                    self._async = self._open_async(self._name, FALLBACK_ASYNC_TRANSPORT)
+        return self._async
+
+    def require_open(self) -> None:
+        """Raise ClientClosedError where the transports are closed."""
+        if self._closed:
+            raise ClientClosedError("This client is closed; make a new one, or close it after its last call")
+
+    def close(self) -> None:
+        """Close what can be closed without an event loop; a second time does nothing."""
+        with ExitStack() as last_built_first:
+            for transport in self._take_owned():
+                close = getattr(transport, "close", None)
+                if close is not None:
+                    last_built_first.callback(close)
+
+    async def aclose(self) -> None:
+        """Close everything; a second time does nothing."""
+        async with AsyncExitStack() as last_built_first:
+            for transport in self._take_owned():
+                if hasattr(transport, "aclose"):
+                    last_built_first.push_async_callback(transport.aclose)
+                else:
+                    last_built_first.callback(transport.close)
+
+    def _take_owned(self) -> list[Any]:
+        with self._lock:
+            self._closed = True
+            owned, self._owned = self._owned, []
+        return owned
+
+    def _open_named(self, name: str) -> None:
+        """Open the sync transport of that name, or the async one where there is no other."""
+        self._name = name
+        self._sync = self._plugins.transport(name, self._options)
+        if self._sync is None:
+            self._async = self._open_async(name)
+        else:
+            self._owned.append(self._sync)
+
+    def _open_async(self, *names: str) -> AsyncTransport:
+        """Open the first of these async transports that there is."""
+        for name in names:
+            found = self._plugins.async_transport(name, self._options, self._sync)
+            if found is not None:
+                self._owned.append(found)
+                return found
+        raise self._plugins.unknown_transport(names[0])
+
+
+def _is_async(transport: object) -> bool:
+    send = getattr(transport, "send", None)
+    if not callable(send):
+        raise ConfigurationError(
+            f"{describe(transport)} is no transport; that is a name, or an object with send() and close() or aclose()"
+        )
+    return inspect.iscoroutinefunction(send)

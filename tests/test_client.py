@@ -1,0 +1,535 @@
+"""LangCache: construction, bad input, timeouts, closing - what a program's author meets first."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import socket
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+import langcache
+from langcache import BackoffStrategy, LangCache, Request, Response, RetryConfig, errors, models
+from langcache.models import SearchStrategy
+from tests.local_server import LocalServer
+
+NO_ENTRIES = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
+
+Search = Callable[..., Any]
+
+
+def search_sync(client: LangCache, prompt: Any = "p", **arguments: Any) -> models.SearchResponse:
+    return client.search(prompt=prompt, **arguments)
+
+
+def search_async(client: LangCache, prompt: Any = "p", **arguments: Any) -> models.SearchResponse:
+    return asyncio.run(client.search_async(prompt=prompt, **arguments))
+
+
+both_forms = pytest.mark.parametrize("search", [search_sync, search_async])
+
+
+class Recording:
+    """A transport that remembers what it was sent and that it was closed."""
+
+    def __init__(self) -> None:
+        self.sent: list[Request] = []
+        self.closed = 0
+
+    def send(self, request: Request) -> Response:
+        self.sent.append(request)
+        return NO_ENTRIES
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class AsyncRecording:
+    """The same for async calls."""
+
+    def __init__(self) -> None:
+        self.sent: list[Request] = []
+        self.closed = 0
+
+    async def send(self, request: Request) -> Response:
+        self.sent.append(request)
+        return NO_ENTRIES
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+def client_of(transport: Recording, **arguments: Any) -> LangCache:
+    common: dict[str, Any] = {"server_url": "http://cache.example", "api_key": "k", "cache_id": "c"}
+    return LangCache(**(common | arguments), transport=transport)
+
+
+# Construction
+
+
+def test_the_constructors_positional_order_is_the_specifications() -> None:
+    names = list(inspect.signature(LangCache).parameters.values())
+    assert [p.name for p in names if p.kind is p.POSITIONAL_OR_KEYWORD] == [
+        "server_url",
+        "api_key",
+        "cache_id",
+        "client",
+        "async_client",
+        "retry_config",
+        "timeout_ms",
+        "debug_logger",
+    ]
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_construction_raises_nothing_for_what_the_first_call_checks(nothing: str | None) -> None:
+    LangCache("cache.example", nothing, nothing).close()
+
+
+def test_an_unknown_keyword_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="chache_id"):
+        LangCache("http://cache.example", chache_id="c")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def test_the_environment_fills_what_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGCACHE_SERVER_URL", "http://cache.example")
+    monkeypatch.setenv("LANGCACHE_CACHE_ID", "from-environment")
+    transport = Recording()
+    client = LangCache(transport=transport)
+    monkeypatch.setenv("LANGCACHE_API_KEY", "first")
+    client.search(prompt="p")
+    monkeypatch.setenv("LANGCACHE_API_KEY", "rotated")
+    client.search(prompt="p")
+    assert transport.sent[0].url == "http://cache.example/v1/caches/from-environment/entries/search"
+    assert [request.headers["authorization"] for request in transport.sent] == ["Bearer first", "Bearer rotated"]
+
+
+# Bad input: a clear error before anything is sent
+
+
+@both_forms
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cache_id": None}, r"No cache id: give LangCache\(cache_id=...\) or set LANGCACHE_CACHE_ID"),
+        ({"cache_id": ""}, "No cache id"),
+        ({"cache_id": "c\ud800"}, "cache_id contains a lone surrogate at position 1"),
+        ({"api_key": None}, r"No API key: give LangCache\(api_key=...\) or set LANGCACHE_API_KEY"),
+        ({"api_key": ""}, "The API key is empty"),
+        ({"api_key": "s3cret\n"}, "The API key contains a line break at position 6 of 7; strip it"),
+        ({"api_key": SecretStr("s3cret\r\n")}, "line break"),
+        ({"api_key": lambda: "s3cret\n"}, "line break"),
+        ({"server_url": "cache.example"}, "has no scheme; write for example 'https://cache.example'"),
+        ({"server_url": ""}, "No server URL"),
+        ({"server_url": "https://"}, "names no host"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named_by_the_first_call(
+    search: Search, arguments: dict[str, Any], message: str
+) -> None:
+    transport = Recording()
+    client = client_of(transport, **arguments)
+    with pytest.raises(errors.ConfigurationError, match=message) as caught:
+        search(client)
+    assert isinstance(caught.value, ValueError)
+    assert "s3cret" not in str(caught.value)
+    assert transport.sent == []
+
+
+@both_forms
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"attributes": {"language": 5}}, r"attributes.language\n.*valid string.*input_value=5"),
+        ({"prompt": "a\ud800"}, r"prompt\n.*lone surrogate \(U\+D800\) at position 1"),
+        ({"attributes": {"a": "\udfff"}}, r"lone surrogate \(U\+DFFF\) at position 0"),
+        ({"attributes": {"\udfff": "a"}}, r"lone surrogate \(U\+DFFF\) at position 0"),
+        ({"prompt": None}, r"prompt\n.*valid string"),
+        ({"similarity_threshold": "high"}, r"valid number.*input_value='high'"),
+        ({"similarity_threshold": float("nan")}, "finite number"),
+        ({"search_strategies": "exact"}, "valid list"),
+        ({"max_results": 1.5}, "valid integer"),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_named_before_anything_is_sent(
+    search: Search, arguments: dict[str, Any], message: str
+) -> None:
+    transport = Recording()
+    with pytest.raises(ValidationError, match=message) as caught:
+        search(client_of(transport), **arguments)
+    assert isinstance(caught.value, ValueError)
+    assert transport.sent == []
+
+
+@both_forms
+def test_nothing_is_refused_that_a_newer_service_may_accept(search: Search) -> None:
+    """The limits are the service's to enforce, and they move."""
+    transport = Recording()
+    search(
+        client_of(transport),
+        prompt="x" * 100_000,
+        similarity_threshold=2,
+        search_strategies=["hybrid"],
+        attributes={f"näme {number}": "a,b/c" * 1_000 for number in range(20)},
+        max_results=10**9,
+    )
+    assert len(transport.sent) == 1
+
+
+@both_forms
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"X-Name": "a\r\nX-Injected: 1"}, "The value of the header 'X-Name' contains a line break at position 1"),
+        ({"X Name": "a"}, "The header name 'X Name' must be"),
+        ({"Content-Length": "0"}, "is set by the transport"),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_refused(search: Search, headers: dict[str, str], message: str) -> None:
+    transport = Recording()
+    with pytest.raises(errors.ConfigurationError, match=message):
+        search(client_of(transport), http_headers=headers)
+    assert transport.sent == []
+
+
+@pytest.mark.parametrize("timeout_ms", [-1, float("nan"), float("inf"), "10", True])
+def test_a_timeout_that_is_none_is_refused(timeout_ms: Any) -> None:
+    with pytest.raises(errors.ConfigurationError, match="timeout_ms must be"):
+        client_of(Recording(), timeout_ms=timeout_ms)
+    with pytest.raises(errors.ConfigurationError, match="timeout_ms must be"):
+        client_of(Recording()).search(prompt="p", timeout_ms=timeout_ms)
+
+
+def test_a_retry_configuration_that_is_none_is_refused() -> None:
+    wrong: Any = 3
+    with pytest.raises(errors.ConfigurationError, match=r"retry_config must be a RetryConfig.*not int"):
+        client_of(Recording(), retry_config=wrong)
+    with pytest.raises(errors.ConfigurationError, match=r"retries must be a RetryConfig.*not int"):
+        client_of(Recording()).search(prompt="p", retries=wrong)
+
+
+@pytest.mark.parametrize("pool_size", [0, -1, 1.5, "8", True])
+def test_a_pool_size_that_is_none_is_refused(pool_size: Any) -> None:
+    with pytest.raises(errors.ConfigurationError, match="pool_size must be a whole number of 1 or more"):
+        client_of(Recording(), pool_size=pool_size)
+
+
+def test_a_key_of_the_wrong_type_is_refused_without_showing_it() -> None:
+    wrong: Any = b"s3cret"
+    with pytest.raises(errors.ConfigurationError, match="not bytes") as caught:
+        client_of(Recording(), api_key=wrong)
+    assert "s3cret" not in str(caught.value)
+
+
+# One call's own options
+
+
+@both_forms
+def test_a_call_can_go_elsewhere_with_headers_and_a_timeout_of_its_own(search: Search) -> None:
+    transport = Recording()
+    client = client_of(transport, timeout_ms=2_000)
+    search(client)
+    search(client, server_url="https://other.example/prefix/", timeout_ms=500, http_headers={"X-Tenant": "a"})
+    search(client, timeout_ms=0)
+    default, own, unlimited = transport.sent
+    assert (default.url, default.timeout) == ("http://cache.example/v1/caches/c/entries/search", 2.0)
+    assert (own.url, own.timeout) == ("https://other.example/prefix/v1/caches/c/entries/search", 0.5)
+    assert own.headers["x-tenant"] == "a"
+    assert "x-tenant" not in default.headers
+    assert unlimited.timeout is None
+
+
+def test_an_attempt_takes_ten_seconds_at_most_where_nothing_else_is_said() -> None:
+    transport = Recording()
+    search_sync(client_of(transport))
+    search_sync(client_of(transport, timeout_ms=0))
+    assert [request.timeout for request in transport.sent] == [10.0, None]
+
+
+def test_a_call_cannot_go_where_the_clients_transport_does_not_reach() -> None:
+    client = LangCache("embedded://", cache_id="c")
+    with pytest.raises(errors.ConfigurationError, match="needs another transport"):
+        client.search(prompt="p", server_url="http://cache.example")
+
+
+@both_forms
+def test_the_clients_retries_can_be_turned_off_for_a_call(search: Search, server: LocalServer) -> None:
+    retries = RetryConfig("backoff", BackoffStrategy(1, 1, 1, 60_000), False)
+    client = LangCache(server.url, "k", "c", retry_config=retries)
+    server.answer = lambda request: NO_ENTRIES if len(server.requests) == 3 else Response(503)
+    search(client)
+    assert len(server.requests) == 3
+    server.answer = lambda request: Response(503)
+    with pytest.raises(errors.APIError):
+        search(client, retries=None)
+    assert len(server.requests) == 4
+    client.close()
+
+
+def test_the_arguments_forms_of_the_specification_are_all_taken() -> None:
+    transport = Recording()
+    client = client_of(transport)
+    for strategies in (["exact"], ("exact",), [SearchStrategy.EXACT], (name for name in ["exact"]), {"exact"}):
+        client.search(prompt="p", search_strategies=strategies, attributes=None, max_results=None)
+    assert {request.content for request in transport.sent} == {b'{"prompt":"p","searchStrategies":["exact"]}'}
+
+
+@pytest.mark.parametrize("request_argument", [None, {}, models.FlushRequest()])
+def test_flush_takes_the_empty_request_that_some_programs_pass(request_argument: Any) -> None:
+    transport = Recording()
+    client_of(transport).flush(request=request_argument)
+    assert transport.sent[0].content is None
+
+
+# Async
+
+
+def test_an_async_key_provider_serves_async_calls_and_is_refused_in_sync_ones() -> None:
+    async def provider() -> str:
+        await asyncio.sleep(0)
+        return "from-vault"
+
+    transport = Recording()
+    client = client_of(transport, api_key=provider)
+    search_async(client)
+    assert transport.sent[0].headers["authorization"] == "Bearer from-vault"
+    with pytest.raises(errors.UnexpectedAwaitableError, match="provider is async"):
+        search_sync(client)
+    assert len(transport.sent) == 1
+
+
+def test_a_plain_key_provider_serves_both() -> None:
+    transport = Recording()
+    client = client_of(transport, api_key=lambda: SecretStr("k1"))
+    search_sync(client)
+    search_async(client)
+    assert [request.headers["authorization"] for request in transport.sent] == ["Bearer k1"] * 2
+
+
+def test_an_async_transport_serves_async_calls_only() -> None:
+    transport = AsyncRecording()
+    client = LangCache("http://cache.example", "k", "c", transport=transport)
+    search_async(client)
+    with pytest.raises(errors.ConfigurationError, match=r"async calls only; use the \*_async methods"):
+        search_sync(client)
+    assert len(transport.sent) == 1
+
+
+def test_sync_and_async_transports_can_be_given_side_by_side() -> None:
+    plain, asynchronous = Recording(), AsyncRecording()
+    client = client_of(plain, async_transport=asynchronous)
+    search_sync(client)
+    search_async(client)
+    assert (len(plain.sent), len(asynchronous.sent)) == (1, 1)
+
+
+@pytest.mark.parametrize("wrong", [object(), 5])
+def test_what_is_no_transport_is_refused(wrong: Any) -> None:
+    with pytest.raises(errors.ConfigurationError, match="is no transport; that is a name, or an object with send"):
+        client_of(wrong)
+    with pytest.raises(errors.ConfigurationError, match="is no transport"):
+        client_of(Recording(), async_transport=wrong)
+
+
+def test_a_sync_transport_is_refused_as_the_async_one() -> None:
+    wrong: Any = Recording()
+    with pytest.raises(errors.ConfigurationError, match="Recording is not async"):
+        client_of(Recording(), async_transport=wrong)
+
+
+def test_many_tasks_share_a_client(server: LocalServer) -> None:
+    server.answer = lambda request: NO_ENTRIES
+
+    async def main() -> list[models.SearchResponse]:
+        async with LangCache(server.url, "k", "c", pool_size=8) as client:
+            return await asyncio.gather(*(client.search_async(prompt=str(number)) for number in range(100)))
+
+    assert len(asyncio.run(main())) == 100
+    assert len({request.content for request in server.requests}) == 100
+    assert server.connections <= 8
+
+
+def test_one_client_serves_several_event_loops(server: LocalServer) -> None:
+    server.answer = lambda request: NO_ENTRIES
+    with LangCache(server.url, "k", "c") as client:
+        for _ in range(3):
+            search_async(client)
+    assert len(server.requests) == 3
+
+
+def test_a_cancelled_call_leaves_the_client_usable(server: LocalServer) -> None:
+    arrived, leave = threading.Event(), threading.Event()
+
+    def answer(request: Request) -> Response:
+        arrived.set()
+        leave.wait()
+        return NO_ENTRIES
+
+    server.answer = answer
+
+    async def main() -> None:
+        async with LangCache(server.url, "k", "c") as client:
+            task = asyncio.create_task(client.search_async(prompt="p"))
+            await asyncio.to_thread(arrived.wait)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            leave.set()
+            assert (await client.search_async(prompt="p")).data == []
+
+    asyncio.run(main())
+
+
+# Time
+
+
+@both_forms
+def test_a_silent_service_is_given_up_after_the_timeout(search: Search, server: LocalServer) -> None:
+    leave = threading.Event()
+
+    def answer(request: Request) -> Response:
+        leave.wait()
+        return NO_ENTRIES
+
+    server.answer = answer
+    with LangCache(server.url, "k", "c", timeout_ms=100) as client:
+        with pytest.raises(errors.ReadTimeout):
+            search(client)
+        leave.set()
+
+
+# Closing
+
+
+def test_with_returns_the_client_and_closes_what_it_opened(server: LocalServer) -> None:
+    server.answer = lambda request: NO_ENTRIES
+    client = LangCache(server.url, "k", "c")
+    with client as entered:
+        assert entered is client
+        client.search(prompt="p")
+    with pytest.raises(errors.ClientClosedError, match="This client is closed"):
+        client.search(prompt="p")
+    with pytest.raises(errors.ClientClosedError):
+        client.__enter__()
+
+
+def test_async_with_returns_the_client_and_closes_what_it_opened(server: LocalServer) -> None:
+    server.answer = lambda request: NO_ENTRIES
+
+    async def main() -> None:
+        client = LangCache(server.url, "k", "c")
+        async with client as entered:
+            assert entered is client
+            await client.search_async(prompt="p")
+        with pytest.raises(errors.ClientClosedError, match="This client is closed"):
+            await client.search_async(prompt="p")
+        with pytest.raises(errors.ClientClosedError):
+            await client.__aenter__()
+
+    asyncio.run(main())
+
+
+def test_closing_twice_or_in_the_other_form_does_nothing() -> None:
+    client = LangCache("embedded://", cache_id="c")
+    search_async(client)
+    client.close()
+    client.close()
+    asyncio.run(client.aclose())
+
+
+def test_a_transport_that_was_handed_in_is_never_closed_by_us() -> None:
+    transport, asynchronous = Recording(), AsyncRecording()
+    with client_of(transport, async_transport=asynchronous) as client:
+        search_sync(client)
+    asyncio.run(client_of(transport, async_transport=asynchronous).aclose())
+    del client
+    gc.collect()
+    assert (transport.closed, asynchronous.closed) == (0, 0)
+
+
+def test_a_dropped_client_is_closed_when_it_is_collected(server: LocalServer) -> None:
+    """Its connection is closed on the wire: the server sees the end of it."""
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while b'"p"' not in connection.recv(65536):
+                    pass
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n" + NO_ENTRIES.content)
+                assert connection.recv(65536) == b""
+                ended.set()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        client = LangCache(f"http://127.0.0.1:{listener.getsockname()[1]}", "k", "c")
+        client.search(prompt="p")
+        gone = weakref.ref(client)
+        del client
+        gc.collect()
+        assert gone() is None
+        assert ended.wait(5)
+        thread.join()
+
+
+def test_an_error_while_closing_one_transport_does_not_keep_the_other_open() -> None:
+    from langcache import hookimpl
+
+    class Stubborn(AsyncRecording):
+        async def aclose(self) -> None:
+            await super().aclose()
+            raise OSError("cannot close")
+
+    class Offering:
+        sync = Recording()
+        asynchronous = Stubborn()
+
+        @hookimpl
+        def langcache_transport(self, name: str) -> Recording:
+            return self.sync
+
+        @hookimpl
+        def langcache_async_transport(self, name: str) -> Stubborn:
+            return self.asynchronous
+
+    async def main() -> None:
+        client = LangCache("http://cache.example", "k", "c", transport="x", plugins=[Offering()])
+        await client.search_async(prompt="p")
+        with pytest.raises(OSError, match="cannot close"):
+            await client.aclose()
+
+    asyncio.run(main())
+    assert (Offering.sync.closed, Offering.asynchronous.closed) == (1, 1)
+
+
+# The package
+
+
+def test_the_public_names_load_on_first_use_and_are_listed() -> None:
+    for name in langcache.__all__:
+        assert getattr(langcache, name) is not None
+        assert name in dir(langcache)
+    assert list(langcache.__all__) == sorted(langcache.__all__, key=lambda name: (not name.isupper(), name))
+    with pytest.raises(AttributeError, match="no attribute 'Langcache'"):
+        langcache.Langcache  # type: ignore[attr-defined]  # noqa: B018  # pyright: ignore
+    assert langcache.__version__ == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    "method", ["set", "search", "conversational_search", "delete_by_id", "delete_query", "flush", "health"]
+)
+def test_each_method_has_an_async_twin_of_the_same_signature(method: str) -> None:
+    plain, twin = getattr(LangCache, method), getattr(LangCache, f"{method}_async")
+    assert inspect.iscoroutinefunction(twin)
+    assert not inspect.iscoroutinefunction(plain)
+    assert inspect.signature(plain) == inspect.signature(twin)
+    keywords = list(inspect.signature(plain).parameters.values())[1:]
+    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in keywords)
+    assert [parameter.name for parameter in keywords][-4:] == ["retries", "server_url", "timeout_ms", "http_headers"]

@@ -1,0 +1,394 @@
+"""Plugins: validation, order, and transports found by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from langcache import (
+    BackoffStrategy,
+    LangCache,
+    Middleware,
+    Next,
+    Request,
+    Response,
+    RetryConfig,
+    Steps,
+    Transport,
+    TransportOptions,
+    hookimpl,
+    plugins,
+)
+from langcache.config import Settings
+from langcache.errors import ConfigurationError, LangCacheError, PluginError, UnknownTransportError
+from langcache.http import Headers
+
+
+class Echo:
+    """A small real transport: answers a search with no entries, and remembers what it was sent."""
+
+    def __init__(self, status: int = 200) -> None:
+        self.sent: list[Request] = []
+        self.closed = 0
+        self._status = status
+
+    def send(self, request: Request) -> Response:
+        self.sent.append(request)
+        return Response(self._status, {}, b'{"data":[]}')
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class AsyncEcho:
+    """The same for async calls."""
+
+    def __init__(self) -> None:
+        self.sent: list[Request] = []
+        self.closed = 0
+
+    async def send(self, request: Request) -> Response:
+        self.sent.append(request)
+        return Response(200, {}, b'{"data":[]}')
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+def marking(name: str, seen: list[str]) -> Middleware:
+    """A middleware that tells when it is entered, and what it sees coming back."""
+
+    def mark(request: Request, call_next: Next) -> Steps[Response]:
+        seen.append(name)
+        try:
+            response = yield from call_next(request)
+        except LangCacheError as error:
+            seen.append(f"{name}: {type(error).__name__}")
+            raise
+        seen.append(f"{name}: {response.status_code}")
+        return response
+
+    return mark
+
+
+class Marking:
+    """A plugin with a middleware in each stage."""
+
+    def __init__(self, name: str, seen: list[str]) -> None:
+        self.name = name
+        self.seen = seen
+
+    @hookimpl
+    def langcache_call_middleware(self) -> Middleware:
+        return marking(f"{self.name} call", self.seen)
+
+    @hookimpl
+    def langcache_attempt_middleware(self) -> Middleware:
+        return marking(f"{self.name} attempt", self.seen)
+
+
+def made(transport: Transport, *given: object, **arguments: Any) -> LangCache:
+    return LangCache("http://cache.example", "key", "c", transport=transport, plugins=given, **arguments)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, EntryPoint]]:
+    """Further entry points, by group, as if packages that bring them were installed."""
+    extra: dict[str, dict[str, EntryPoint]] = {}
+    real = plugins._entry_points  # pyright: ignore[reportPrivateUsage]
+
+    def with_extra(group: str) -> dict[str, EntryPoint]:
+        return {**real(group), **extra.get(group, {})}
+
+    monkeypatch.setattr(plugins, "_entry_points", with_extra)
+    return extra
+
+
+def test_stages_and_order_are_as_documented() -> None:
+    """Call middleware outside attempt middleware; in a stage the last registered plugin is outermost."""
+    seen: list[str] = []
+    made(Echo(), Marking("first", seen), Marking("second", seen)).search(prompt="p")
+    assert seen == [
+        "second call",
+        "first call",
+        "second attempt",
+        "first attempt",
+        "first attempt: 200",
+        "second attempt: 200",
+        "first call: 200",
+        "second call: 200",
+    ]
+
+
+def test_tryfirst_is_outermost_and_trylast_innermost() -> None:
+    seen: list[str] = []
+
+    class Eager:
+        @hookimpl(tryfirst=True)
+        def langcache_call_middleware(self) -> Middleware:
+            return marking("eager", seen)
+
+    class Shy:
+        @hookimpl(trylast=True)
+        def langcache_call_middleware(self) -> Middleware:
+            return marking("shy", seen)
+
+    made(Echo(), Eager(), Marking("plain", seen), Shy()).search(prompt="p")
+    assert [name for name in seen if ":" not in name] == ["eager", "plain call", "shy", "plain attempt"]
+
+
+@pytest.mark.parametrize("trylast", [False, True])
+def test_error_mapping_stays_innermost(trylast: bool) -> None:
+    """So that every middleware sees errors with facts and not statuses, even one that asks to be last."""
+    seen: list[str] = []
+
+    class Curious:
+        @hookimpl(trylast=trylast)
+        def langcache_attempt_middleware(self) -> Middleware:
+            return marking("curious", seen)
+
+    with pytest.raises(LangCacheError):
+        made(Echo(status=404), Curious()).search(prompt="p")
+    assert seen == ["curious", "curious: NotFoundError"]
+
+
+def test_retries_run_inside_call_middleware_and_outside_attempt_middleware() -> None:
+    seen: list[str] = []
+
+    class Flaky(Echo):
+        def send(self, request: Request) -> Response:
+            super().send(request)
+            return Response(503 if len(self.sent) < 3 else 200, {}, b'{"data":[]}')
+
+    retries = RetryConfig("backoff", BackoffStrategy(0, 0, 1, 60_000), False)
+    made(Flaky(), Marking("m", seen), retry_config=retries).search(prompt="p")
+    attempt = ["m attempt", "m attempt: APIError"]
+    assert seen == ["m call", *attempt, *attempt, "m attempt", "m attempt: 200", "m call: 200"]
+
+
+def test_hooks_are_given_the_settings_once_and_not_for_each_request() -> None:
+    given: list[Settings] = []
+
+    class Asking:
+        @hookimpl
+        def langcache_call_middleware(self, settings: Settings) -> None:
+            given.append(settings)
+
+    client = made(Echo(), Asking(), timeout_ms=1500)
+    client.search(prompt="p")
+    client.search(prompt="p")
+    assert len(given) == 1
+    assert (given[0].server_url, given[0].cache_id, given[0].timeout) == ("http://cache.example", "c", 1.5)
+    assert "key'" not in repr(given[0])
+
+
+def test_one_clients_plugins_are_not_anothers() -> None:
+    seen: list[str] = []
+    made(Echo(), Marking("mine", seen))
+    made(Echo()).search(prompt="p")
+    assert seen == []
+
+
+def test_a_module_is_a_plugin_too() -> None:
+    seen: list[str] = []
+    module = ModuleType("company_cache_rules")
+    module.langcache_call_middleware = hookimpl(lambda: marking("module", seen))  # type: ignore[attr-defined]
+    made(Echo(), module).search(prompt="p")
+    assert seen == ["module", "module: 200"]
+
+
+def test_a_misspelt_hook_is_reported_by_name() -> None:
+    class Misspelt:
+        @hookimpl
+        def langcache_atempt_middleware(self) -> Middleware:
+            raise AssertionError("never called")
+
+    with pytest.raises(PluginError, match=r"Misspelt.*'langcache_atempt_middleware'.*'langcache_attempt_middleware'"):
+        made(Echo(), Misspelt())
+
+
+def test_a_hook_without_its_mark_is_reported_by_name() -> None:
+    class Unmarked:
+        def langcache_call_middleware(self) -> Middleware:
+            raise AssertionError("never called")
+
+    with pytest.raises(PluginError, match=r"Unmarked.*'langcache_call_middleware'.*@langcache.hookimpl"):
+        made(Echo(), Unmarked())
+
+
+def test_an_argument_that_the_hook_does_not_have_is_reported() -> None:
+    class Greedy:
+        @hookimpl
+        def langcache_call_middleware(self, request: Request) -> Middleware:
+            raise AssertionError("never called")
+
+    with pytest.raises(PluginError, match=r"(?s)Greedy.*request"):
+        made(Echo(), Greedy())
+
+
+@pytest.mark.parametrize("plugin", [object(), ModuleType("empty"), 5, None])
+def test_what_has_no_hook_is_no_plugin(plugin: object) -> None:
+    with pytest.raises(PluginError, match=r"implements no hook; the hooks are langcache_call_middleware"):
+        made(Echo(), plugin)
+
+
+def test_a_class_is_refused_because_an_instance_is_needed() -> None:
+    with pytest.raises(PluginError, match=r"is a class; hand in an instance: Marking\(\)"):
+        made(Echo(), Marking)
+
+
+def test_the_same_plugin_twice_is_refused() -> None:
+    plugin = Marking("m", [])
+    with pytest.raises(PluginError, match=r"Marking.*cannot be registered"):
+        made(Echo(), plugin, plugin)
+
+
+async def coroutine_middleware(request: Request, call_next: Next) -> Response:
+    raise AssertionError("never called")
+
+
+@pytest.mark.parametrize("middleware", [coroutine_middleware, "retry", 5])
+def test_what_is_no_middleware_is_refused(middleware: object) -> None:
+    class Wrong:
+        @hookimpl
+        def langcache_call_middleware(self) -> object:
+            return middleware
+
+    with pytest.raises(PluginError, match="is no middleware; that is a generator function"):
+        made(Echo(), Wrong())
+
+
+class Offering:
+    """A plugin that answers to the name "echo", for sync and async calls."""
+
+    def __init__(self) -> None:
+        self.sync = Echo()
+        self.asynchronous = AsyncEcho()
+        self.options: TransportOptions | None = None
+
+    @hookimpl
+    def langcache_transport(self, name: str, options: TransportOptions) -> Echo | None:
+        self.options = options
+        return self.sync if name == "echo" else None
+
+    @hookimpl
+    def langcache_async_transport(self, name: str) -> AsyncEcho | None:
+        return self.asynchronous if name == "echo" else None
+
+
+def test_a_plugin_answers_to_a_transports_name() -> None:
+    offering = Offering()
+    with LangCache("http://cache.example", "k", "c", transport="echo", plugins=[offering], pool_size=7) as client:
+        assert client.search(prompt="p").data == []
+    assert len(offering.sync.sent) == 1
+    assert offering.sync.closed == 1
+    assert offering.options == TransportOptions(pool_size=7)
+
+
+def test_a_plugin_answers_to_a_urls_scheme() -> None:
+    offering = Offering()
+    LangCache("echo://anything", cache_id="c", plugins=[offering]).search(prompt="p")
+    assert offering.sync.sent[0].url == "echo://anything/v1/caches/c/entries/search"
+    assert offering.sync.sent[0].headers == Headers(offering.sync.sent[0].headers)
+
+
+def test_a_plugin_can_stand_in_for_a_built_in_transport() -> None:
+    """It is asked before the built-in one is loaded."""
+
+    class Instead:
+        echo = Echo()
+
+        @hookimpl
+        def langcache_transport(self, name: str) -> Echo | None:
+            return self.echo if name == "urllib3" else None
+
+    LangCache("http://cache.example", "k", "c", plugins=[Instead()]).search(prompt="p")
+    assert len(Instead.echo.sent) == 1
+
+
+def test_an_unknown_transport_raises_with_the_list_of_known_ones() -> None:
+    with pytest.raises(UnknownTransportError) as caught:
+        LangCache("http://cache.example", "k", "c", transport="urlib3")
+    assert "'urlib3'" in str(caught.value)
+    for name in ("embedded", "requests", "threaded", "urllib3"):
+        assert name in str(caught.value)
+    assert isinstance(caught.value, ConfigurationError)
+
+
+def test_an_unknown_transport_names_the_plugins_that_answer_to_others() -> None:
+    with pytest.raises(UnknownTransportError, match=r"answer to names of their own: .*"):
+        LangCache("http://cache.example", "k", "c", transport="nope", plugins=[Offering()])
+
+
+def test_an_unknown_async_transport_raises_too() -> None:
+    with pytest.raises(UnknownTransportError, match="'aiohtp'"):
+        LangCache("http://cache.example", "k", "c", async_transport="aiohtp")
+
+
+@pytest.mark.parametrize(("hook", "missing"), [("send", "send"), ("close", "close")])
+def test_a_transport_without_its_methods_is_refused(hook: str, missing: str) -> None:
+    class Incomplete:
+        def __getattr__(self, name: str) -> Any:
+            if name == missing:
+                raise AttributeError(name)
+            return print
+
+    class Offers:
+        @hookimpl
+        def langcache_transport(self) -> Any:
+            return Incomplete()
+
+    with pytest.raises(PluginError, match=rf"Incomplete\) has no method {missing}\(\)"):
+        LangCache("http://cache.example", "k", "c", transport="x", plugins=[Offers()])
+
+
+def test_an_installed_transport_is_found_by_its_entry_point(installed: dict[str, dict[str, EntryPoint]]) -> None:
+    installed[plugins.TRANSPORT_GROUP] = {
+        "stranger": EntryPoint("stranger", "tests.stranger_transport", plugins.TRANSPORT_GROUP)
+    }
+    client = LangCache("http://cache.example", "k", "c", transport="stranger")
+    assert client.search(prompt="p").data == []
+
+
+def test_an_installed_plugin_is_handed_in_by_name(installed: dict[str, dict[str, EntryPoint]]) -> None:
+    installed[plugins.PLUGIN_GROUP] = {
+        "stranger": EntryPoint("stranger", "tests.stranger_transport", plugins.PLUGIN_GROUP)
+    }
+    client = LangCache("http://cache.example", "k", "c", transport="stranger", plugins=["stranger"])
+    assert client.search(prompt="p").data == []
+
+
+def test_a_plugin_that_is_not_installed_is_named() -> None:
+    with pytest.raises(PluginError, match="No plugin 'audit' is installed; known are"):
+        made(Echo(), "audit")
+
+
+def test_an_installed_plugin_that_does_not_import_is_named(installed: dict[str, dict[str, EntryPoint]]) -> None:
+    installed[plugins.PLUGIN_GROUP] = {
+        "broken": EntryPoint("broken", "tests.there_is_no_such_module", plugins.PLUGIN_GROUP)
+    }
+    with pytest.raises(PluginError, match=r"'broken' \(tests.there_is_no_such_module\) cannot be loaded: No module"):
+        made(Echo(), "broken")
+
+
+def test_installed_plugins_are_not_loaded_unasked(installed: dict[str, dict[str, EntryPoint]]) -> None:
+    installed[plugins.PLUGIN_GROUP] = {
+        "broken": EntryPoint("broken", "tests.there_is_no_such_module", plugins.PLUGIN_GROUP)
+    }
+    assert made(Echo()).search(prompt="p").data == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "absent"),
+    [("urllib3", "requests"), ("embedded", "urllib3"), ("embedded", "requests")],
+)
+def test_a_transport_is_loaded_alone(chosen: str, absent: str) -> None:
+    """Those that are not chosen are not even imported."""
+    url = "embedded://" if chosen == "embedded" else "http://cache.example"
+    program = f"import sys, langcache; langcache.LangCache({url!r}, 'k', 'c'); sys.exit({absent!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
