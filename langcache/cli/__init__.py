@@ -1,0 +1,30 @@
+"""The ``langcache`` command; it uses nothing but the public client."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from . import demo
+
+_COMMANDS = (demo,)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments`, or else the process's own, name; return the process's exit status."""
+    parser = argparse.ArgumentParser(prog="langcache", description="The client for Redis LangCache.")
+    parser.add_argument("--version", action="version", version=f"langcache {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        command.add_to(commands)
+    chosen = parser.parse_args(arguments)
+    try:
+        status: int = chosen.run(chosen)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return status
