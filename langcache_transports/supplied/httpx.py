@@ -1,0 +1,48 @@
+"""An httpx client, or a wrapper that offers its `build_request` and `send` (see `langcache.httpclient`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langcache.http import Request, Response
+
+from .translation import has_own_timeout, neutral, translated
+
+
+class HttpxClient:
+    """Sends with the caller's client; its own timeouts hold where no other was set."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def send(self, request: Request) -> Response:
+        """Send `request` and return the complete answer."""
+        with translated(request):
+            answer = self._client.send(_build(self._client, request))
+            return neutral(answer, answer.status_code, answer.read())
+
+    def close(self) -> None:
+        """Do nothing: the client is its owner's."""
+
+
+class AsyncHttpxClient:
+    """The same for async calls."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def send(self, request: Request) -> Response:
+        """Send `request` and return the complete answer."""
+        with translated(request):
+            answer = await self._client.send(_build(self._client, request))
+            return neutral(answer, answer.status_code, await answer.aread())
+
+    async def aclose(self) -> None:
+        """Do nothing: the client is its owner's."""
+
+
+def _build(client: Any, request: Request) -> Any:
+    timeout = {"timeout": request.timeout} if has_own_timeout(request) else {}
+    return client.build_request(
+        request.method, request.url, content=request.content, headers=request.headers.as_dict(), **timeout
+    )

@@ -1,0 +1,40 @@
+"""A urllib3.PoolManager, or a ProxyManager."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langcache.http import Request, Response
+
+from .translation import has_own_timeout, neutral, translated
+
+
+class Urllib3Pool:
+    """Sends with the caller's pool; its own timeout holds where it has one and no other was set."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        own: dict[str, Any] = getattr(pool, "connection_pool_kw", {})
+        self._has_timeout = "timeout" in own
+        # The caller's retries are the caller's will; where there are none, urllib3 would have some of its own.
+        self._retries: dict[str, bool] = {} if "retries" in own else {"retries": False}
+
+    def send(self, request: Request) -> Response:
+        """Send `request` and return the complete answer."""
+        own = self._has_timeout and not has_own_timeout(request)
+        timeout: dict[str, float | None] = {} if own else {"timeout": request.timeout}
+        with translated(request):
+            answer = self._pool.request(
+                request.method,
+                request.url,
+                body=request.content,
+                # A request's headers take the place of the pool's, which are the caller's.
+                headers={**(self._pool.headers or {}), **request.headers.as_dict()},
+                redirect=False,
+                **self._retries,
+                **timeout,
+            )
+            return neutral(answer, answer.status, answer.data)
+
+    def close(self) -> None:
+        """Do nothing: the pool is its owner's."""

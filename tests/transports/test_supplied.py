@@ -1,0 +1,465 @@
+"""The caller's own HTTP clients, over real sockets: what they are set up for takes effect, and they stay open."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from yarl import URL
+
+from langcache import LangCache, Request, Response, errors
+from langcache.httpclient import AsyncHttpClient, HttpClient
+from langcache_transports.embedded import DataPlane
+from tests.local_server import LocalServer
+
+NO_ENTRIES = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
+CUSTOM = {"X-Custom-Header": "someValue"}
+
+
+class WrappedClient(HttpClient):
+    """A wrapper as the specification describes it, for sync calls."""
+
+    client: httpx.Client
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+
+    def send(self, request: Any, *, stream: bool = False, auth: Any = None, follow_redirects: Any = False) -> Any:
+        request.headers["Client-Level-Header"] = "added by client"
+        return self.client.send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+
+    def build_request(self, method: str, url: Any, **arguments: Any) -> Any:
+        return self.client.build_request(method, url, **arguments)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class WrappedAsyncClient(AsyncHttpClient):
+    """The same for async calls."""
+
+    client: httpx.AsyncClient
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+
+    async def send(self, request: Any, *, stream: bool = False, auth: Any = None, follow_redirects: Any = False) -> Any:
+        request.headers["Client-Level-Header"] = "added by client"
+        return await self.client.send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+
+    def build_request(self, method: str, url: Any, **arguments: Any) -> Any:
+        return self.client.build_request(method, url, **arguments)
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+
+
+def with_headers(session: requests.Session, headers: Mapping[str, str]) -> requests.Session:
+    session.headers.update(headers)
+    return session
+
+
+MAKERS: dict[str, Callable[[Mapping[str, str]], Any]] = {
+    "httpx": lambda headers: httpx.Client(headers=headers),
+    "httpx wrapper": lambda headers: WrappedClient(httpx.Client(headers=headers)),
+    "requests": lambda headers: with_headers(requests.Session(), headers),
+    "urllib3": lambda headers: urllib3.PoolManager(headers=headers),
+    "async httpx": lambda headers: httpx.AsyncClient(headers=headers),
+    "async httpx wrapper": lambda headers: WrappedAsyncClient(httpx.AsyncClient(headers=headers)),
+    # aiohttp keeps the cookies of an IP address only where it is told to.
+    "async aiohttp": lambda headers: aiohttp.ClientSession(headers=headers, cookie_jar=aiohttp.CookieJar(unsafe=True)),
+}
+
+Prepare = Callable[[Any], object]
+
+
+def call(
+    kind: str,
+    server_url: str,
+    prepare: Prepare = lambda client: None,
+    after: Prepare = lambda client: None,
+    method: str = "search",
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    **arguments: Any,
+) -> Any:
+    """Make a client of that kind, `prepare` it, make one call with it through LangCache, and do `after` with it."""
+    given: dict[str, Any] = {"api_key": "k", "cache_id": "c", **settings}
+    arguments = arguments or {"prompt": "p"}
+    if kind.startswith("async "):
+        return asyncio.run(call_async(kind, server_url, prepare, after, method, given, arguments))
+    client = MAKERS[kind](CUSTOM)
+    prepare(client)
+    try:
+        with LangCache(server_url, **given, client=client) as cache:
+            result = getattr(cache, method)(**arguments)
+        after(client)
+        return result
+    finally:
+        (client.clear if isinstance(client, urllib3.PoolManager) else client.close)()
+
+
+async def call_async(
+    kind: str,
+    server_url: str,
+    prepare: Prepare,
+    after: Prepare,
+    method: str,
+    given: dict[str, Any],
+    arguments: dict[str, Any],
+) -> Any:
+    client = MAKERS[kind](CUSTOM)
+    prepare(client)
+    try:
+        async with LangCache(server_url, **given, async_client=client) as cache:
+            result = await getattr(cache, f"{method}_async")(**arguments)
+        after(client)
+        return result
+    finally:
+        await (getattr(client, "aclose", None) or client.close)()
+
+
+every_kind = pytest.mark.parametrize("kind", MAKERS)
+
+
+@pytest.fixture
+def answering(server: LocalServer) -> LocalServer:
+    server.answer = lambda request: NO_ENTRIES
+    return server
+
+
+@every_kind
+def test_every_operation_goes_through_the_callers_client(kind: str, server: LocalServer) -> None:
+    server.answer = DataPlane().handle
+    entry_id = call(kind, server.url, method="set", prompt="p", response="r", attributes={"a": "b"}).entry_id
+    assert call(kind, server.url, prompt="p").data[0].id == entry_id
+    assert call(kind, server.url, method="conversational_search", prompt="p").actual_prompt == "p"
+    assert call(kind, server.url, method="delete_by_id", entry_id=entry_id) is None
+    assert call(kind, server.url, method="delete_query", attributes={"a": "b"}).deleted_entries_count == 0
+    assert call(kind, server.url, method="flush", request=None) is None
+    assert len(server.requests) == 6
+    assert {request.headers["x-custom-header"] for request in server.requests} == {"someValue"}
+    assert {request.headers["authorization"] for request in server.requests} == {"Bearer k"}
+    assert ("client-level-header" in server.requests[0].headers) == ("wrapper" in kind)
+
+
+@every_kind
+def test_the_callers_client_is_never_closed(kind: str, answering: LocalServer) -> None:
+    """Its connection is still open, and serves the caller's next request."""
+
+    def use_again(client: Any) -> None:
+        inner: Any = getattr(client, "client", client)
+        assert not getattr(inner, "is_closed", False)
+        assert not getattr(inner, "closed", False)
+        if isinstance(inner, (httpx.Client, requests.Session)):
+            inner.get(answering.url)
+            assert answering.connections == 1
+        if isinstance(inner, urllib3.PoolManager):
+            inner.request("GET", answering.url)
+            assert answering.connections == 1
+
+    call(kind, answering.url, after=use_again)
+
+
+@every_kind
+def test_a_path_argument_stays_one_segment(kind: str, server: LocalServer) -> None:
+    server.answer = lambda request: Response(204)
+    for entry_id in ("..", ".", "../x?y#z"):
+        call(kind, server.url, method="delete_by_id", entry_id=entry_id)
+    assert [request.url.removeprefix("/v1/caches/c/entries/") for request in server.requests] == [
+        "%2E%2E",
+        "%2E",
+        "..%2Fx%3Fy%23z",
+    ]
+
+
+@every_kind
+def test_the_callers_cookies_are_sent(kind: str, answering: LocalServer) -> None:
+    def set_cookie(client: Any) -> None:
+        inner: Any = getattr(client, "client", client)
+        if isinstance(inner, aiohttp.ClientSession):
+            inner.cookie_jar.update_cookies({"session": "1"}, URL(answering.url))
+        elif isinstance(inner, urllib3.PoolManager):
+            inner.headers = {**inner.headers, "Cookie": "session=1"}  # it has no other place for them
+        else:
+            inner.cookies.set("session", "1")
+
+    call(kind, answering.url, prepare=set_cookie)
+    assert answering.requests[0].headers["cookie"] == "session=1"
+
+
+@pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3", "async httpx", "async aiohttp"])
+def test_the_callers_proxy_is_used(kind: str, answering: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain proxy is asked for the whole URL (RFC 9112, section 3.2.2)."""
+    if kind == "urllib3":
+        monkeypatch.setitem(MAKERS, kind, lambda headers: urllib3.ProxyManager(answering.url))
+    elif kind == "httpx":
+        monkeypatch.setitem(MAKERS, kind, lambda headers: httpx.Client(proxy=answering.url))
+    elif kind == "async httpx":
+        monkeypatch.setitem(MAKERS, kind, lambda headers: httpx.AsyncClient(proxy=answering.url))
+    elif kind == "async aiohttp":
+        monkeypatch.setitem(MAKERS, kind, lambda headers: aiohttp.ClientSession(proxy=answering.url))
+    else:
+
+        def with_proxy(headers: Mapping[str, str]) -> requests.Session:
+            session = requests.Session()
+            session.proxies["http"] = answering.url
+            return session
+
+        monkeypatch.setitem(MAKERS, kind, with_proxy)
+    call(kind, "http://cache.invalid")
+    assert answering.requests[0].url == "http://cache.invalid/v1/caches/c/entries/search"
+
+
+def test_event_hooks_of_httpx_run(answering: LocalServer) -> None:
+    seen: list[str] = []
+
+    def on_request(request: httpx.Request) -> None:
+        seen.append(request.url.path)
+
+    def on_response(response: httpx.Response) -> None:
+        seen.append(str(response.status_code))
+
+    def hook(client: httpx.Client) -> None:
+        client.event_hooks = {"request": [on_request], "response": [on_response]}
+
+    call("httpx", answering.url, prepare=hook)
+    assert seen == ["/v1/caches/c/entries/search", "200"]
+
+
+@pytest.mark.parametrize("kind", ["httpx", "requests"])
+def test_a_hook_that_raises_for_status_gives_the_class_of_the_status(kind: str, server: LocalServer) -> None:
+    server.answer = lambda request: Response(404, {}, b'{"title":"none such"}')
+
+    def check(response: Any, **_: Any) -> None:
+        if kind == "httpx":
+            response.read()
+        response.raise_for_status()
+
+    def hook(client: Any) -> None:
+        if kind == "httpx":
+            client.event_hooks = {"response": [check]}
+        else:
+            client.hooks["response"].append(check)
+
+    with pytest.raises(errors.NotFoundError) as caught:
+        call(kind, server.url, prepare=hook)
+    assert caught.value.data.title == "none such"
+    assert type(caught.value.__cause__).__name__ in ("HTTPStatusError", "HTTPError")
+
+
+def test_adapters_of_requests_are_used(answering: LocalServer) -> None:
+    class Stamping(HTTPAdapter):
+        def add_headers(self, request: requests.PreparedRequest, **kwargs: Any) -> None:
+            request.headers["X-Adapter"] = "stamped"
+
+    def mount(session: requests.Session) -> None:
+        session.mount("http://", Stamping())
+
+    call("requests", answering.url, prepare=mount)
+    assert answering.requests[0].headers["x-adapter"] == "stamped"
+
+
+@every_kind
+def test_the_authentication_may_be_the_callers(kind: str, answering: LocalServer) -> None:
+    """Without a key, what the client itself sends is enough, and nothing is required."""
+    call(kind, answering.url, settings={"api_key": None})
+    assert "authorization" not in answering.requests[0].headers
+
+
+def test_netrc_never_replaces_the_token(
+    answering: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    call("requests", answering.url)
+    assert answering.requests[0].headers["authorization"] == "Bearer k"
+
+
+def test_the_sessions_own_auth_takes_effect(answering: LocalServer) -> None:
+    def set_auth(session: requests.Session) -> None:
+        session.auth = ("user", "password")
+
+    call("requests", answering.url, prepare=set_auth, settings={"api_key": None})
+    assert answering.requests[0].headers["authorization"].startswith("Basic ")
+
+
+@every_kind
+@pytest.mark.parametrize("of_the_call", [True, False])
+def test_a_timeout_of_ours_holds(kind: str, server: LocalServer, of_the_call: bool) -> None:
+    leave = threading.Event()
+
+    def answer(request: Request) -> Response:
+        leave.wait()
+        return NO_ENTRIES
+
+    server.answer = answer
+    settings = {} if of_the_call else {"timeout_ms": 100}
+    arguments: dict[str, Any] = {"prompt": "p", "timeout_ms": 100} if of_the_call else {"prompt": "p"}
+    try:
+        with pytest.raises(errors.TimeoutException) as caught:
+            call(kind, server.url, settings=settings, **arguments)
+    finally:
+        leave.set()
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("kind", ["httpx", "urllib3", "async httpx", "async aiohttp"])
+def test_a_timeout_of_the_callers_client_holds_where_we_have_none(
+    kind: str, server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave = threading.Event()
+
+    def answer(request: Request) -> Response:
+        leave.wait()
+        return NO_ENTRIES
+
+    server.answer = answer
+    impatient: dict[str, Callable[[Mapping[str, str]], Any]] = {
+        "httpx": lambda headers: httpx.Client(timeout=0.1),
+        "urllib3": lambda headers: urllib3.PoolManager(timeout=0.1),
+        "async httpx": lambda headers: httpx.AsyncClient(timeout=0.1),
+        "async aiohttp": lambda headers: aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.1)),
+    }
+    monkeypatch.setitem(MAKERS, kind, impatient[kind])
+    try:
+        with pytest.raises(errors.TimeoutException):
+            call(kind, server.url)
+    finally:
+        leave.set()
+
+
+@every_kind
+def test_nobody_listening_is_a_connect_error_from_the_original(kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(errors.ConnectError, match=f"POST {url}") as caught:
+        call(kind, url)
+    assert type(caught.value.__cause__).__module__.partition(".")[0] in ("httpx", "requests", "urllib3", "aiohttp")
+
+
+@every_kind
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b""]
+)
+def test_a_broken_exchange_is_a_request_error_from_the_original(kind: str, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for _ in range(2):  # urllib3 and aiohttp may try again on a connection that was closed at once
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        with pytest.raises(errors.RequestError) as caught:
+            call(kind, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert caught.value.__cause__ is not None
+
+
+@every_kind
+def test_an_exception_that_is_the_callers_own_passes(kind: str, answering: LocalServer) -> None:
+    class PolicyError(Exception):
+        pass
+
+    def refuse(client: Any) -> None:
+        def raising(*arguments: Any, **keywords: Any) -> Any:
+            raise PolicyError("not today")
+
+        inner: Any = getattr(client, "client", client)
+        name = "build_request" if hasattr(inner, "build_request") else "request"
+        setattr(inner, "prepare_request" if isinstance(inner, requests.Session) else name, raising)
+
+    with pytest.raises(PolicyError, match="not today"):
+        call(kind, answering.url, prepare=refuse)
+
+
+@every_kind
+def test_redirects_are_not_followed_for_the_caller(kind: str, server: LocalServer) -> None:
+    server.answer = lambda request: Response(307, {"Location": "/elsewhere"})
+    with pytest.raises(errors.APIError, match="redirect"):
+        call(kind, server.url)
+    assert len(server.requests) == 1
+
+
+def test_a_client_for_sync_calls_serves_async_ones_in_threads(answering: LocalServer) -> None:
+    async def main(client: httpx.Client) -> int:
+        async with LangCache(answering.url, "k", "c", client=client) as cache:
+            return len((await cache.search_async(prompt="p")).data)
+
+    with httpx.Client(headers=CUSTOM) as client:
+        assert asyncio.run(main(client)) == 0
+    assert answering.requests[0].headers["x-custom-header"] == "someValue"
+
+
+def test_an_async_client_leaves_sync_calls_to_our_own_transport(answering: LocalServer) -> None:
+    client = httpx.AsyncClient(headers=CUSTOM)
+    with LangCache(answering.url, "k", "c", async_client=client) as cache:
+        cache.search(prompt="p")
+    assert "x-custom-header" not in answering.requests[0].headers
+    asyncio.run(client.aclose())
+
+
+@pytest.mark.parametrize("make", [httpx.Client, requests.Session, urllib3.PoolManager])
+def test_a_sync_client_is_refused_for_async_calls_by_name(make: Callable[[], Any]) -> None:
+    with pytest.raises(errors.ConfigurationError, match=r"async_client: \S+ is no async HTTP client"):
+        asyncio.run(LangCache("http://cache.example", "k", "c", async_client=make()).search_async(prompt="p"))
+
+
+def test_an_async_client_is_refused_for_sync_calls_by_name() -> None:
+    client = httpx.AsyncClient()
+    with pytest.raises(errors.ConfigurationError, match=r"client: httpx\S+ is no .* pass it as async_client"):
+        LangCache("http://cache.example", "k", "c", client=client)
+    asyncio.run(client.aclose())
+
+
+@pytest.mark.parametrize("given", [object(), "urllib3", 5, {}])
+def test_what_is_no_client_is_refused_in_words(given: object) -> None:
+    with pytest.raises(errors.ConfigurationError, match=r"client: \S+ is no HTTP client that is known"):
+        LangCache("http://cache.example", "k", "c", client=given)
+
+
+def test_a_client_and_a_transport_cannot_both_be_given() -> None:
+    with pytest.raises(errors.ConfigurationError, match="but not both"):
+        LangCache("http://cache.example", "k", "c", client=requests.Session(), transport="requests")
+
+
+def test_the_protocols_are_runtime_checkable() -> None:
+    assert issubclass(WrappedClient, HttpClient)
+    client, async_client = httpx.Client(), httpx.AsyncClient()
+    assert isinstance(client, HttpClient)
+    assert not isinstance(requests.Session(), HttpClient)
+    assert isinstance(async_client, AsyncHttpClient)
+    client.close()
+    asyncio.run(async_client.aclose())
+
+
+@pytest.mark.parametrize("library", ["requests", "urllib3"])
+def test_recognising_a_client_imports_no_library(library: str) -> None:
+    program = (
+        f"import sys, {library}; from langcache import LangCache; "
+        f"LangCache('http://x', 'k', 'c', client={library}.{'Session' if library == 'requests' else 'PoolManager'}()); "
+        "sys.exit(bool({'httpx', 'aiohttp', 'yarl'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
