@@ -94,6 +94,10 @@ class LangCache:
         self._pipeline = Pipeline(settings, loaded, self._transports)
         self._finalizer = weakref.finalize(self, self._transports.close)
 
+    def explain(self) -> str:
+        """Say, in lines for people, which middleware a call passes, outermost first, and which transports send it."""
+        return self._pipeline.explain()
+
     def close(self) -> None:
         """Close the connections that the client opened; it cannot be used afterwards. A second time does nothing."""
         self._transports.close()

@@ -52,7 +52,9 @@ class Pipeline:
     def __init__(self, settings: Settings, plugins: Plugins, transports: Transports) -> None:
         self._settings = settings
         self._transports = transports
-        self._handle = compose([*plugins.call_middleware(settings), *plugins.attempt_middleware(settings)])
+        self._call_stage = plugins.call_middleware(settings)
+        self._attempt_stage = plugins.attempt_middleware(settings)
+        self._handle = compose([*self._call_stage, *self._attempt_stage])
         self._target: Target | None = None
 
     def call(self, operation: Operation[Result], arguments: Mapping[str, Any], options: CallOptions) -> Result:
@@ -68,6 +70,18 @@ class Pipeline:
         transport = self._transports.asynchronous()
         request = self._request(operation, arguments, options)
         return operation.parse(await run_async(self._handle(request), transport.send))
+
+    def explain(self) -> str:
+        """Say what a call passes, outermost first, and what sends it."""
+        lines = [
+            "Once a call:",
+            *(f"  {describe(middleware)}" for middleware in self._call_stage),
+            "Once an attempt:",
+            *(f"  {describe(middleware)}" for middleware in self._attempt_stage),
+            "Sent by:",
+            *(f"  {line}" for line in self._transports.explain()),
+        ]
+        return "\n".join(lines)
 
     def _request(self, operation: Operation[Any], arguments: Mapping[str, Any], options: CallOptions) -> Request:
         return operation.request(
@@ -155,6 +169,14 @@ class Transports:
                 if self._async is None:
                     self._async = self._open_async(self._name, FALLBACK_ASYNC_TRANSPORT)
         return self._async
+
+    def explain(self) -> list[str]:
+        """Say which transports there are, a line for sync calls and a line for async ones."""
+        plain = "none" if self._sync is None else describe(self._sync)
+        names = dict.fromkeys((self._name, FALLBACK_ASYNC_TRANSPORT))
+        later = f"the first of {', '.join(names)} that there is, opened by the first async call"
+        asynchronous = later if self._async is None else describe(self._async)
+        return [f"sync calls: {plain}", f"async calls: {asynchronous}"]
 
     def require_open(self) -> None:
         """Raise ClientClosedError where the transports are closed."""

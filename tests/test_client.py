@@ -386,6 +386,31 @@ def test_a_cancelled_call_leaves_the_client_usable(server: LocalServer) -> None:
     asyncio.run(main())
 
 
+# What a call passes
+
+
+def test_explain_tells_the_order_and_the_transports() -> None:
+    client = client_of(Recording())
+    assert client.explain().splitlines() == [
+        "Once a call:",
+        "  langcache.middleware.retry.Retry",
+        "Once an attempt:",
+        "  langcache.middleware.auth.BearerAuth",
+        "  langcache.middleware.logging.AttemptLog",
+        "  langcache.middleware.error_mapping.map_errors",
+        "Sent by:",
+        "  sync calls: tests.test_client.Recording",
+        "  async calls: the first of threaded that there is, opened by the first async call",
+    ]
+    search_async(client)
+    assert client.explain().endswith("async calls: langcache_transports.threaded.ThreadedTransport")
+    only_async = LangCache("http://cache.example", "k", "c", transport=AsyncRecording())
+    assert only_async.explain().splitlines()[-2:] == [
+        "  sync calls: none",
+        "  async calls: tests.test_client.AsyncRecording",
+    ]
+
+
 # Time
 
 
