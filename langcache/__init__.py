@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "1.0.0"
 
 if TYPE_CHECKING:
-    from . import errors, models, types, utils
+    from . import errors, httpclient, models, types, utils
     from .client import LangCache
     from .config import UNSET, BackoffStrategy, RetryConfig
     from .hookspecs import hookimpl
@@ -35,6 +35,7 @@ __all__ = [
     "TransportOptions",
     "errors",
     "hookimpl",
+    "httpclient",
     "models",
     "resolve",
     "send",
