@@ -4,41 +4,137 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from concurrent.futures import ThreadPoolExecutor
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
 
-from langcache.errors import ClientClosedError
+from langcache.errors import ClientClosedError, PoolTimeout, ReadTimeout
 from langcache.hookspecs import hookimpl
-from langcache.http import Request, Response
+from langcache.http import Request, Response, display_url
 from langcache.transport import Transport, TransportOptions
+
+_GRACE = 0.05
+"""How many seconds later than the transport we give up: its own error says better what was slow."""
+
+Call = Callable[[], Response]
 
 
 class ThreadedTransport:
     """Runs a sync transport's `send` in threads, at most `threads` at a time; further calls wait their turn.
 
-    A cancelled call returns at once. Its thread finishes the exchange, for as long as the attempt's timeout lets it.
-    The transport itself stays its owner's to close.
+    The wait for a thread counts for the attempt's timeout. A cancelled call returns at once; its thread finishes the
+    exchange, for as long as the timeout lets it, but keeps neither the client nor the process alive. The transport
+    itself stays its owner's to close.
     """
 
     def __init__(self, transport: Transport, threads: int) -> None:
         self._transport = transport
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="langcache")
+        self._workers = _Workers(threads)
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        context = contextvars.copy_context()
+        if self._workers.process != os.getpid():  # threads do not survive a fork
+            self._workers = _Workers(self._workers.limit)
+        submitted = self._workers.submit(self._call(request))
+        future = asyncio.wrap_future(submitted)
         try:
-            future = self._executor.submit(context.run, self._transport.send, request)
-        except RuntimeError as error:
-            raise ClientClosedError("This transport is closed") from error
-        return await asyncio.wrap_future(future)
+            await asyncio.wait([future], timeout=None if request.timeout is None else request.timeout + _GRACE)
+            if future.done():
+                return future.result()
+            kind = ReadTimeout if submitted.running() else PoolTimeout
+            raise kind(f"{request.method} {display_url(request.url)}: nothing after {request.timeout} s")
+        finally:
+            future.cancel()  # where it is not done, nobody waits for it any more
+            # Its exception's traceback holds this frame: without this, a failed call would be a reference cycle.
+            del future, submitted
+
+    def _call(self, request: Request) -> Call:
+        """Return what a thread is to do: the exchange, in the caller's context and in the time that is then left."""
+        context, transport, submitted = contextvars.copy_context(), self._transport, time.monotonic()
+
+        def call() -> Response:
+            left = request
+            if request.timeout is not None:
+                left = request.with_timeout(max(request.timeout - (time.monotonic() - submitted), 0.001))
+            try:
+                return context.run(transport.send, left)
+            except StopIteration as error:  # PEP 479: a future cannot carry it, and would never be done
+                raise RuntimeError("the transport raised StopIteration") from error
+
+        return call
 
     def close(self) -> None:
-        """Let the threads end; calls that no thread has begun are cancelled."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Let the threads end; calls that no thread has begun fail with ClientClosedError."""
+        self._workers.close()
 
     async def aclose(self) -> None:
         """The same as `close`, which waits for nothing."""
         self.close()
+
+
+class _Workers:
+    """Daemon threads, started as they are needed and `limit` at the most.
+
+    The standard library's pool joins its threads when the process ends, so that a silent server would hold up its end.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.process = os.getpid()
+        self._calls: queue.SimpleQueue[tuple[Future[Response], Call] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = 0
+        self._idle = 0  # threads that wait for a call that nobody has submitted yet
+        self._closed = False
+
+    def submit(self, call: Call) -> Future[Response]:
+        """Have a thread do `call`; the future carries what comes of it."""
+        future: Future[Response] = Future()
+        with self._lock:
+            if self._closed:
+                raise ClientClosedError("This transport is closed")
+            if self._idle:
+                self._idle -= 1
+            elif self._started < self.limit:
+                self._started += 1
+                threading.Thread(target=self._work, name=f"langcache-{self._started}", daemon=True).start()
+            self._calls.put((future, call))
+        return future
+
+    def close(self) -> None:
+        """Fail the calls that are not begun, and end the threads; a second time does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            while not self._calls.empty():
+                waiting = self._calls.get()
+                if waiting is not None and waiting[0].set_running_or_notify_cancel():
+                    waiting[0].set_exception(ClientClosedError("The client was closed before this call was begun"))
+            for _ in range(self._started):
+                self._calls.put(None)
+
+    def _work(self) -> None:
+        while (item := self._calls.get()) is not None:
+            _perform(*item)
+            del item  # or an idle thread would keep the last call and its answer alive
+            with self._lock:
+                self._idle += 1
+
+
+def _perform(future: Future[Response], call: Call) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        response = call()
+    except BaseException as error:  # noqa: BLE001 - it is raised where the future is awaited
+        future.set_exception(error)
+        del future  # the error's traceback holds this frame: with it, a reference cycle
+    else:
+        future.set_result(response)
 
 
 @hookimpl

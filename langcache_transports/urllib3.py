@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 
 import certifi
 import urllib3
@@ -16,8 +17,10 @@ from langcache.transport import TransportOptions
 # More origins than a client ever has; urllib3 closes the pool of the one that was not used for longest.
 _ORIGINS = 16
 
-_KINDS: tuple[tuple[type[Exception], type[errors.RequestError]], ...] = (
+_KINDS: tuple[tuple[type[Exception], type[errors.LangCacheError]], ...] = (
     # From the special to the general: the first that fits is taken.
+    (native.LocationValueError, errors.ConfigurationError),
+    (UnicodeError, errors.ConfigurationError),  # a host that no name can be
     (native.NewConnectionError, errors.ConnectError),
     (native.ConnectTimeoutError, errors.ConnectTimeout),
     (native.ReadTimeoutError, errors.ReadTimeout),
@@ -27,24 +30,36 @@ _KINDS: tuple[tuple[type[Exception], type[errors.RequestError]], ...] = (
     (native.DecodeError, errors.DecodingError),
     (native.IncompleteRead, errors.ReadError),
     (native.InvalidChunkLength, errors.RemoteProtocolError),
+    (native.InvalidHeader, errors.RemoteProtocolError),
     (native.ProtocolError, errors.ReadError),
     (native.HTTPError, errors.RequestError),
+    (http.client.RemoteDisconnected, errors.ReadError),
+    (http.client.IncompleteRead, errors.ReadError),
     (http.client.HTTPException, errors.RemoteProtocolError),
     (OSError, errors.NetworkError),
+    (ValueError, errors.RemoteProtocolError),  # a length that is no length
+    (OverflowError, errors.RemoteProtocolError),
 )
 """Which of our errors stands for which of urllib3's, and for those of the standard library that it lets through."""
 
 
 class Urllib3Transport:
-    """Sends with a `urllib3.PoolManager` of its own."""
+    """Sends with a `urllib3.PoolManager` of its own, and of its process."""
 
     def __init__(self, options: TransportOptions) -> None:
+        self._options = options
+        self._open()
+
+    def _open(self) -> None:
+        self._process = os.getpid()
         self._pool = urllib3.PoolManager(
-            num_pools=_ORIGINS, maxsize=options.pool_size, retries=False, ca_certs=certifi.where()
+            num_pools=_ORIGINS, maxsize=self._options.pool_size, retries=False, ca_certs=certifi.where()
         )
 
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
+        if self._process != os.getpid():  # a forked child must not speak on its parent's connections
+            self._open()
         try:
             answer = self._pool.request(
                 request.method,
@@ -55,7 +70,7 @@ class Urllib3Transport:
                 redirect=False,
                 decode_content=True,
             )
-        except (native.HTTPError, http.client.HTTPException, OSError) as error:
+        except (native.HTTPError, http.client.HTTPException, OSError, ValueError, OverflowError) as error:
             raise _translated(error, request) from error
         return Response(answer.status, answer.headers.items(), answer.data, answer)
 
@@ -64,8 +79,11 @@ class Urllib3Transport:
         self._pool.clear()
 
 
-def _translated(error: Exception, request: Request) -> errors.RequestError:
-    kind = next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
+def _translated(error: Exception, request: Request) -> errors.LangCacheError:
+    # A ProtocolError wraps what it stands for, where that is known.
+    wrapped = error.args[1] if type(error) is native.ProtocolError and len(error.args) > 1 else None
+    known = wrapped if isinstance(wrapped, http.client.HTTPException) else error
+    kind = next(ours for theirs, ours in _KINDS if isinstance(known, theirs))
     return kind(f"{request.method} {display_url(request.url)}: {error}")
 
 

@@ -38,3 +38,6 @@ class AiohttpSession:
 
     async def aclose(self) -> None:
         """Do nothing: the session is its owner's."""
+
+    def close(self) -> None:
+        """Do nothing: the session is its owner's."""

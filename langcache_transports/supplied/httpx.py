@@ -40,6 +40,9 @@ class AsyncHttpxClient:
     async def aclose(self) -> None:
         """Do nothing: the client is its owner's."""
 
+    def close(self) -> None:
+        """Do nothing: the client is its owner's."""
+
 
 def _build(client: Any, request: Request) -> Any:
     timeout = {"timeout": request.timeout} if has_own_timeout(request) else {}

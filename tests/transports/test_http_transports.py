@@ -202,9 +202,45 @@ def test_a_connection_that_breaks_is_a_read_error(transport: Transport, answer: 
     assert isinstance(raised(transport, answer, reset=reset), errors.ReadError)
 
 
-@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"HTTP/1.1 2x0 OK\r\n\r\n"])
-def test_what_is_not_http_is_an_error_of_ours(transport: Transport, answer: bytes) -> None:
-    assert isinstance(raised(transport, answer), errors.RequestError)
+_LONG_HEADER = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n"
+_MANY_HEADERS = b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: 1\r\n" % number for number in range(200)) + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"-ERR wrong protocol\r\n",
+        b"HTTP/1.1 2x0 OK\r\n\r\n",
+        _LONG_HEADER,
+        _MANY_HEADERS,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n",
+    ],
+    ids=["ssh", "redis", "status", "long header", "many headers", "negative chunk"],
+)
+def test_what_is_not_http_is_a_protocol_error_and_not_worth_a_repetition(transport: Transport, answer: bytes) -> None:
+    error = raised(transport, answer)
+    assert isinstance(error, errors.RemoteProtocolError)
+    assert error.retryable is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nhello\r\n0\r\n\r\n",
+    ],
+)
+def test_a_length_that_is_none_is_an_error_of_ours(transport: Transport, answer: bytes) -> None:
+    """Which of the two it is the libraries do not always tell."""
+    assert isinstance(raised(transport, answer), (errors.RemoteProtocolError, errors.ReadError))
+
+
+@pytest.mark.parametrize("url", ["ftp://cache.example/", "http://a..b/", "http://[::1/"])
+def test_a_url_that_leads_nowhere_is_a_configuration_error(transport: Transport, url: str) -> None:
+    with pytest.raises(errors.ConfigurationError) as caught:
+        transport.send(Request("GET", url, timeout=5))
+    assert caught.value.retryable is False
 
 
 def test_closing_twice_does_nothing(transport: Transport) -> None:

@@ -146,8 +146,7 @@ def test_an_attribute_that_is_not_configured_is_refused_by_name(program: Program
         program.search(prompt=PROMPT, attributes={"tenant": "a"})
 
 
-def test_a_retried_call_succeeds_in_the_end(program: Program) -> None:
-    """Retries change nothing about a call that succeeds at once."""
+def test_retries_change_nothing_about_a_call_that_succeeds_at_once(program: Program) -> None:
     retries = RetryConfig("backoff", BackoffStrategy(1, 1, 1, 1_000), True)
     assert program.search(prompt=PROMPT, retries=retries).data == []
 

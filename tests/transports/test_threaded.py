@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import gc
 import threading
+import weakref
 
 import pytest
 
 from langcache import Request, Response
-from langcache.errors import ClientClosedError, ConnectError
+from langcache.errors import ClientClosedError, ConnectError, PoolTimeout, ReadTimeout
 from langcache_transports.threaded import ThreadedTransport
 
 REQUEST = Request("GET", "http://cache.example/")
@@ -68,6 +71,8 @@ def test_no_more_exchanges_run_at_once_than_there_are_threads() -> None:
         calls = [asyncio.ensure_future(transport.send(REQUEST)) for _ in range(10)]
         for _ in range(3):
             await asyncio.to_thread(gate.entered.acquire)
+        # A fourth would enter while three are in; it is given the time of many exchanges to do so.
+        assert not await asyncio.to_thread(gate.entered.acquire, True, 0.2)
         gate.open.set()
         await asyncio.gather(*calls)
         await transport.aclose()
@@ -115,3 +120,107 @@ def test_after_closing_a_call_is_refused() -> None:
     transport.close()
     with pytest.raises(ClientClosedError):
         asyncio.run(transport.send(REQUEST))
+
+
+def test_a_call_that_waits_for_a_thread_is_refused_when_the_client_is_closed() -> None:
+    """By an error of ours; a cancellation that nobody asked for would be taken for the task's own."""
+
+    async def main() -> None:
+        gate = Gate()
+        transport = ThreadedTransport(gate, 1)
+        begun, waiting = (asyncio.ensure_future(transport.send(REQUEST)) for _ in range(2))
+        await asyncio.to_thread(gate.entered.acquire)
+        await transport.aclose()
+        with pytest.raises(ClientClosedError, match="before this call was begun"):
+            await waiting
+        gate.open.set()
+        assert (await begun).status_code == 200
+
+    asyncio.run(main())
+
+
+def test_the_wait_for_a_thread_counts_for_the_timeout() -> None:
+    async def main() -> None:
+        gate = Gate()
+        transport = ThreadedTransport(gate, 1)
+        first = asyncio.ensure_future(transport.send(REQUEST))
+        await asyncio.to_thread(gate.entered.acquire)
+        with pytest.raises(PoolTimeout, match=r"GET http://cache.example/: nothing after 0.05 s"):
+            await transport.send(REQUEST.with_timeout(0.05))
+        gate.open.set()
+        assert (await first).status_code == 200
+        await transport.aclose()
+
+    asyncio.run(main())
+
+
+def test_the_transport_is_given_the_time_that_is_left() -> None:
+    seen: list[float | None] = []
+
+    class Timed(Told):
+        def send(self, request: Request) -> Response:
+            seen.append(request.timeout)
+            return Response(200)
+
+    transport = ThreadedTransport(Timed(), 1)
+    asyncio.run(transport.send(REQUEST.with_timeout(5)))
+    asyncio.run(transport.send(REQUEST))
+    limited, unlimited = seen
+    assert limited is not None
+    assert 0 < limited < 5
+    assert unlimited is None
+    transport.close()
+
+
+def test_a_transport_that_does_not_mind_the_timeout_is_given_up() -> None:
+    async def main() -> None:
+        gate = Gate()
+        with pytest.raises(ReadTimeout):
+            await ThreadedTransport(gate, 1).send(REQUEST.with_timeout(0.05))
+        gate.open.set()
+
+    asyncio.run(main())
+
+
+def test_a_stop_iteration_of_the_transport_is_an_error_and_no_hang() -> None:
+    class Exhausted(Told):
+        def send(self, request: Request) -> Response:
+            raise StopIteration
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(ThreadedTransport(Exhausted(), 1).send(REQUEST))
+
+
+def test_a_failed_call_leaves_no_reference_cycle() -> None:
+    """So that a dropped client is freed at once, with its threads and its connections."""
+
+    class Down(Told):
+        def send(self, request: Request) -> Response:
+            raise ConnectError("down")
+
+    async def fail_and_drop() -> bool:
+        others = threading.enumerate()
+        transport = ThreadedTransport(Down(), 1)
+        with contextlib.suppress(ConnectError):
+            await transport.send(REQUEST)
+        started = [thread for thread in threading.enumerate() if thread not in others]
+        transport.close()
+        for thread in started:
+            thread.join()
+        gone = weakref.ref(transport)
+        del transport
+        return gone() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(fail_and_drop())
+    finally:
+        gc.enable()
+
+
+def test_threads_are_started_as_they_are_needed_and_used_again() -> None:
+    transport = ThreadedTransport(Told(), 8)
+    names = {asyncio.run(transport.send(REQUEST)).headers["thread"] for _ in range(20)}
+    assert len(names) == 1
+    transport.close()
