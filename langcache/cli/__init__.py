@@ -5,11 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from .. import __version__
-from . import demo
+from . import doctor
 
-_COMMANDS = (demo,)
+
+def _commands() -> tuple[ModuleType, ...]:
+    """Return the commands: in a damaged installation, in which not all can be imported, the one that tells how."""
+    try:
+        from . import demo
+    except ImportError:
+        return (doctor,)
+    return demo, doctor
+
+
+_COMMANDS = _commands()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from .. import LangCache
 from ..errors import LangCacheError
 from ..models import SearchStrategy
+from . import connection
 
 if TYPE_CHECKING:
-    # argparse has no public name for what add_subparsers returns.
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
+    from .connection import Commands
 
 _KNOWLEDGE = (
     (
@@ -50,25 +50,19 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser(
         "demo", help="show the cache at work, here or against a service", description=_DESCRIPTION
     )
-    parser.add_argument(
-        "--server-url",
-        default=os.environ.get("LANGCACHE_SERVER_URL", "embedded://"),
-        help="where the service is (or LANGCACHE_SERVER_URL); default: the embedded data plane",
-    )
-    parser.add_argument("--cache-id", default=None, help="the cache (or LANGCACHE_CACHE_ID)")
-    parser.add_argument("--api-key", default=None, help="the API key (better: LANGCACHE_API_KEY)")
+    connection.add_options(parser, "embedded://", "the embedded data plane")
     parser.set_defaults(run=_run)
 
 
 def _run(chosen: argparse.Namespace) -> int:
     url = str(chosen.server_url)
     cache_id = chosen.cache_id or os.environ.get("LANGCACHE_CACHE_ID") or ("demo" if url == "embedded://" else None)
-    with LangCache(server_url=url, cache_id=cache_id, api_key=chosen.api_key) as client:
-        try:
+    try:
+        with LangCache(server_url=url, cache_id=cache_id, api_key=chosen.api_key) as client:
             _show(client, url)
-        except (LangCacheError, ValueError) as error:
-            print(f"langcache demo: {type(error).__name__}: {error}", file=sys.stderr)
-            return 1
+    except (LangCacheError, ValueError) as error:
+        print(f"langcache demo: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -78,17 +72,29 @@ def _show(client: LangCache, url: str) -> None:
     try:
         print("\nSet")
         for prompt, response in _KNOWLEDGE:
-            entry, milliseconds = _timed(client.set, prompt=prompt, response=response, ttl_millis=_TTL_MILLIS)
-            stored.append(entry.entry_id)
-            print(f"  {milliseconds:8.2f} ms  {prompt}")
+            _set(client, prompt, response, stored)
         print("\nSearch")
         strategies = [SearchStrategy.EXACT, SearchStrategy.SEMANTIC]
         hits = sum(_search(client, question, strategies) for question in _QUESTIONS)
         print(f"  {hits} of {len(_QUESTIONS)} questions answered from the cache")
     finally:
         _delete(client, stored)
-    left = client.search(prompt=_QUESTIONS[0], search_strategies=[SearchStrategy.EXACT]).data
-    print(f"  {len(left)} of {len(stored)} entries left")
+    print(
+        f"  {len(stored)} of {len(stored)} entries deleted" if stored else "\nNothing was stored, and nothing deleted"
+    )
+
+
+def _set(client: LangCache, prompt: str, response: str, stored: list[str]) -> None:
+    """Store one answer and note its id in `stored`; an entry that is there already is somebody's, and left alone.
+
+    An entry's id is a digest of its prompt, so setting it again would overwrite it, and deleting it afterwards lose it.
+    """
+    if client.search(prompt=prompt, search_strategies=[SearchStrategy.EXACT]).data:
+        print(f"  there already  {prompt}")
+        return
+    entry, milliseconds = _timed(client.set, prompt=prompt, response=response, ttl_millis=_TTL_MILLIS)
+    stored.append(entry.entry_id)
+    print(f"  {milliseconds:8.2f} ms  {prompt}")
 
 
 def _search(client: LangCache, question: str, strategies: list[SearchStrategy]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from langcache import Request, Response
+from langcache import LangCache, Request, Response
 from langcache.cli import main
 from langcache_transports.embedded import DataPlane
 from tests.local_server import LocalServer
@@ -27,7 +27,7 @@ def test_it_runs_end_to_end_on_the_embedded_data_plane(capsys: pytest.CaptureFix
     assert len(re.findall(r"hit, semantic, similarity 0\.\d{3}", output)) == 3
     assert len(re.findall("miss:", output)) == 1
     assert "4 of 5 questions answered from the cache" in output
-    assert "0 of 4 entries left" in output
+    assert "4 of 4 entries deleted" in output
     assert len(re.findall(r"\d ms", output)) == 13
 
 
@@ -46,7 +46,7 @@ def test_the_same_demo_runs_against_a_service(
         else:
             arguments += [f"--{name}", value]
     assert main(arguments) == 0
-    assert "0 of 4 entries left" in shown(capsys)
+    assert "4 of 4 entries deleted" in shown(capsys)
     assert {request.headers["authorization"] for request in server.requests} == {"Bearer k1"}
     assert [request.method for request in server.requests].count("DELETE") == 4
     assert not any(request.url.endswith("/flush") for request in server.requests)
@@ -58,11 +58,27 @@ def test_the_same_demo_runs_against_a_service(
     assert len(plane.handle(search).json()["data"]) == 1
 
 
+def test_an_entry_that_is_there_already_is_neither_overwritten_nor_deleted(
+    server: LocalServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An entry's id is a digest of its prompt, so the demo's own questions may be somebody's entries."""
+    plane = DataPlane()
+    server.answer = plane.handle
+    with LangCache(server.url, "k1", "c") as theirs:
+        theirs.set(prompt="What is the capital of France?", response="Theirs.")
+        assert main(["demo", "--server-url", server.url, "--cache-id", "c", "--api-key", "k1"]) == 0
+        [entry] = theirs.search(prompt="What is the capital of France?", search_strategies=["exact"]).data
+    assert entry.response == "Theirs."
+    output = shown(capsys)
+    assert "there already  What is the capital of France?" in output
+    assert "3 of 3 entries deleted" in output
+
+
 def test_what_it_stored_is_deleted_although_a_search_fails(
     server: LocalServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plane = DataPlane()
-    server.answer = lambda request: Response(503) if request.url.endswith("/search") else plane.handle(request)
+    server.answer = lambda request: Response(503) if b"Jupiter" in (request.content or b"") else plane.handle(request)
     assert main(["demo", "--server-url", server.url, "--cache-id", "c", "--api-key", "k1"]) == 1
     assert [request.method for request in server.requests].count("DELETE") == 4
     captured = capsys.readouterr()
@@ -75,6 +91,7 @@ def test_what_it_stored_is_deleted_although_a_search_fails(
         (["--server-url", "http://127.0.0.1:9"], "ConfigurationError: No cache id"),
         (["--server-url", "http://127.0.0.1:9", "--cache-id", "c"], "ConfigurationError: No API key"),
         (["--server-url", "localhost", "--cache-id", "c"], "has no scheme"),
+        (["--server-url", "redis://localhost:6379", "--cache-id", "c"], "No transport answers to 'redis'"),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(
