@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Mapping
 from types import TracebackType
+from typing import NoReturn
 
 from typing_extensions import Self
 
@@ -92,7 +93,7 @@ class LangCache:
             async_transport if async_client is None else SUPPLIED_TRANSPORT,
         )
         self._pipeline = Pipeline(settings, loaded, self._transports)
-        self._finalizer = weakref.finalize(self, self._transports.close)
+        self._finalizer = weakref.finalize(self, self._transports.finalize)
 
     def explain(self) -> str:
         """Say, in lines for people, which middleware a call passes, outermost first, and which transports send it."""
@@ -105,6 +106,12 @@ class LangCache:
     async def aclose(self) -> None:
         """The same as `close`, for async programs."""
         await self._transports.aclose()
+
+    def __copy__(self) -> Self:
+        return self  # it is shared, by threads and by tasks; a second one would close the first one's connections
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A LangCache client holds connections, which cannot be copied or pickled; make a new one")
 
     def __enter__(self) -> Self:
         self._transports.require_open()

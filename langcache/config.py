@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar, Union
@@ -16,12 +18,13 @@ from .http import display_url, header_name_problem, header_value_problem
 DEFAULT_TIMEOUT_MS: Final = 10_000
 """How long an attempt may take, in milliseconds, where nothing else is said."""
 
-LONGEST_TIMEOUT_MS: Final = 31_556_952_000
-"""The longest timeout, in milliseconds: more than any operating system's clock calls take is no use."""
+LONGEST_TIMEOUT_MS: Final = 2_147_483_000
+"""The longest timeout, in milliseconds: sockets count them in 32 bits."""
 
 DEFAULT_TRANSPORT: Final = "urllib3"
 """The transport for HTTP where nothing else is said."""
 
+_SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*)://")  # RFC 3986, section 3.1
 _HTTP_SCHEMES = ("http", "https")
 _OFF = ("", "0", "false", "no", "off")
 # The transport derives these from the body; a caller's value could only contradict it (RFC 9112, section 6.3).
@@ -64,7 +67,8 @@ class BackoffStrategy:
 
     All times are in milliseconds. Before the n-th repetition (from 0) the wait is
     ``initial_interval * exponent ** n`` plus a random part of up to `jitter_ms` (one second where that is None),
-    but no longer than `max_interval`. After `max_elapsed_time` no further attempt is begun.
+    but no longer than `max_interval`. A failure after `max_elapsed_time` is the last; a wait that began before is
+    finished, and the attempt after it made. Raises ValueError for a number that cannot be.
     """
 
     initial_interval: int
@@ -74,8 +78,11 @@ class BackoffStrategy:
     jitter_ms: int | None = None
 
     def __post_init__(self) -> None:
-        if self.jitter_ms is not None and self.jitter_ms < 0:
-            raise ValueError(f"jitter_ms must be 0 or more milliseconds, not {self.jitter_ms}")
+        for name, value in vars(self).items():
+            if name == "jitter_ms" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a number of 0 or more, not {value!r}")
 
 
 @dataclass
@@ -84,7 +91,8 @@ class RetryConfig:
 
     `strategy` is ``"backoff"`` to repeat and ``"none"`` not to. With `retry_connection_errors` network failures
     and timeouts are repeated as well as error answers. `status_codes_override` replaces the statuses that are
-    repeated (429, 500, 502, 503 and 504); an item is a status such as ``"503"`` or a class such as ``"5XX"``.
+    repeated (429, 500, 502, 503 and 504); an item is a status such as ``"503"``, or, where it has an X in it such as
+    ``"5XX"``, all those that begin with its first digit.
     """
 
     strategy: str
@@ -97,7 +105,8 @@ class RetryConfig:
 class Settings:
     """Everything that a client was told; plugins are given it when the client is built."""
 
-    server_url: str | None = None
+    # Neither is shown: until the first call checks it, the URL can carry credentials too.
+    server_url: str | None = field(default=None, repr=False)
     cache_id: str | None = None
     api_key: SecretStr | KeyProvider = field(default_factory=lambda: api_key_from_environment, repr=False)
     timeout: float | None = DEFAULT_TIMEOUT_MS / 1000
@@ -129,8 +138,8 @@ class Settings:
 
 def scheme_of(server_url: object) -> str:
     """Return a URL's scheme in lower case, or "" where it has none."""
-    scheme, separator, _ = server_url.partition("://") if isinstance(server_url, str) else ("", "", "")
-    return scheme.lower() if separator else ""
+    start = _SCHEME.match(server_url) if isinstance(server_url, str) else None
+    return start.group(1).lower() if start else ""
 
 
 def read_settings(
@@ -194,7 +203,7 @@ def seconds(timeout_ms: float) -> float | None:
         raise ConfigurationError(f"timeout_ms must be a number of milliseconds, not {type(timeout_ms).__name__}")
     if not 0 <= timeout_ms <= LONGEST_TIMEOUT_MS:
         raise ConfigurationError(
-            f"timeout_ms must be 0 (no limit) to {LONGEST_TIMEOUT_MS} milliseconds (a year), not {timeout_ms}"
+            f"timeout_ms must be 0 (no limit) to {LONGEST_TIMEOUT_MS} milliseconds, not {timeout_ms}"
         )
     return timeout_ms / 1000 or None
 
@@ -248,6 +257,8 @@ def checked_cache_id(cache_id: object) -> str:
 
 def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Return the caller's `headers`; raises ConfigurationError where one of them cannot be sent."""
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"http_headers must be a mapping of names to values, not {type(headers).__name__}")
     for name, value in headers.items():
         problem = header_name_problem(name)
         if problem is not None:

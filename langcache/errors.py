@@ -38,7 +38,7 @@ Errors carry facts, so that nobody has to know a status by heart: `retryable`, `
 from __future__ import annotations
 
 import inspect
-import math
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
@@ -52,6 +52,7 @@ LONGEST_MESSAGE = 10_000
 RETRYABLE_STATUSES = frozenset({429, 500, 502, 503, 504})
 """The statuses after which the same request may succeed a little later."""
 
+_NUMBER = re.compile(r"\s*[0-9]{1,18}(\.[0-9]*)?\s*")
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
 
 
@@ -367,11 +368,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _positive(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return float(value) if value and _NUMBER.fullmatch(value) else None
 
 
 def _seconds_until(date: str) -> float | None:

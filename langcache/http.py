@@ -19,6 +19,8 @@ _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*:)?//")
 # RFC 3986, section 3.2.2 and 3.2.3: what is before a colon that no port follows may be a user's name.
 _HOST = re.compile(r"([^:]*|\[.*\])(:[0-9]*)?")
 _PASSWORD = re.compile(":[^/]*@")  # behind one slash too many, user information looks like a path
+# The encodings of text; Python's own ones besides, such as unicode_escape, are not for strangers to choose.
+_TEXT = re.compile("(utf|iso|latin|ascii|us-ascii|windows|cp|shift|sjis|euc|gb|big5|koi8|mac)", re.IGNORECASE)
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
 # RFC 9110, section 5.6.2 (token) and section 5.5 (field-value, without the obsolete folding).
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -32,6 +34,8 @@ def header_value_problem(value: object) -> str | None:
     """
     if not isinstance(value, str):
         return f"must be a string, not {type(value).__name__}"
+    if value != value.strip(" \t"):
+        return "begins or ends with white space, which is not part of a header; strip it"
     if _HEADER_VALUE.fullmatch(value):
         return None
     for position, character in enumerate(value):
@@ -149,7 +153,7 @@ class Request:
     timeout: float | None
     operation: str
     idempotent: bool
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(hash=False)
 
     def __init__(
         self,
@@ -223,8 +227,9 @@ class Response:
     def text(self) -> str:
         """The body as text, in the charset of its content type or else UTF-8; undecodable bytes are replaced."""
         named = _CHARSET.search(self.headers.get("content-type", ""))
+        charset = named.group(1) if named and _TEXT.match(named.group(1)) else "utf-8"
         try:
-            return self.content.decode(named.group(1) if named else "utf-8", "replace")
+            return self.content.decode(charset, "replace")
         except (LookupError, ValueError):  # a charset that Python does not know, or that is no text encoding
             return self.content.decode("utf-8", "replace")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
+import warnings
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from .config import (
     scheme_of,
     seconds,
 )
-from .errors import ClientClosedError, ConfigurationError, describe
-from .http import NO_HEADERS, Headers, Request
+from .errors import ClientClosedError, ConfigurationError, PluginError, describe
+from .http import NO_HEADERS, Headers, Request, Response
 from .operations import Operation, Target
 from .plugins import FALLBACK_ASYNC_TRANSPORT, Plugins
 from .steps import compose, run, run_async
@@ -60,16 +61,26 @@ class Pipeline:
     def call(self, operation: Operation[Result], arguments: Mapping[str, Any], options: CallOptions) -> Result:
         """Carry out `operation` in this thread."""
         transport = self._transports.sync()
+
+        def transmit(request: Request) -> Response:
+            self._transports.require_open()  # the client may be closed between two attempts
+            return transport.send(request)
+
         request = self._request(operation, arguments, options)
-        return operation.parse(run(self._handle(request), transport.send))
+        return operation.parse(_checked(run(self._handle(request), transmit)))
 
     async def call_async(
         self, operation: Operation[Result], arguments: Mapping[str, Any], options: CallOptions
     ) -> Result:
         """Carry out `operation` in this task."""
         transport = self._transports.asynchronous()
+
+        async def transmit(request: Request) -> Response:
+            self._transports.require_open()
+            return await transport.send(request)
+
         request = self._request(operation, arguments, options)
-        return operation.parse(await run_async(self._handle(request), transport.send))
+        return operation.parse(_checked(await run_async(self._handle(request), transmit)))
 
     def explain(self) -> str:
         """Say what a call passes, outermost first, and what sends it."""
@@ -114,6 +125,16 @@ class Pipeline:
         return Target(checked_base_url(server_url), checked_cache_id(self._settings.cache_id), _COMMON_HEADERS)
 
 
+def _checked(result: object) -> Response:
+    """Return what the middleware gives in the end, unless it is no response."""
+    if isinstance(result, Response):
+        return result
+    raise PluginError(
+        f"a middleware returned {type(result).__name__}, and not a response; "
+        "end it with 'return (yield from call_next(request))'"
+    )
+
+
 class Transports:
     """A client's transports: built once, and closed once where the client built them itself.
 
@@ -137,8 +158,17 @@ class Transports:
         self._sync: Transport | None = None
         self._async: AsyncTransport | None = None
         self._name = default
+        try:
+            self._choose(transport, async_transport)
+        except BaseException:
+            self.close()  # the one that is open already
+            raise
+
+    def _choose(
+        self, transport: str | Transport | AsyncTransport | None, async_transport: str | AsyncTransport | None
+    ) -> None:
         if transport is None or isinstance(transport, str):
-            self._open_named(transport or default)
+            self._open_named(transport or self._name)
         elif _is_async(transport):
             self._async = cast(AsyncTransport, transport)
         else:
@@ -148,7 +178,9 @@ class Transports:
             self._async = self._open_async(async_transport)
         elif async_transport is not None:
             if not _is_async(async_transport):
-                raise ConfigurationError(f"async_transport: {describe(async_transport)} is not async")
+                raise ConfigurationError(
+                    f"async_transport: {describe(async_transport)} has no aclose(): it is not async"
+                )
             self._async = async_transport
 
     def sync(self) -> Transport:
@@ -166,6 +198,7 @@ class Transports:
         self.require_open()
         if self._async is None:
             with self._lock:
+                self.require_open()  # or what is opened now would never be closed
                 if self._async is None:
                     self._async = self._open_async(self._name, FALLBACK_ASYNC_TRANSPORT)
         return self._async
@@ -184,27 +217,37 @@ class Transports:
             raise ClientClosedError("This client is closed; make a new one, or close it after its last call")
 
     def close(self) -> None:
-        """Close what can be closed without an event loop; a second time does nothing."""
+        """Close what can be closed without an event loop; a second time does nothing.
+
+        An async transport that has no `close` waits for `aclose`.
+        """
         with ExitStack() as last_built_first:
-            for transport in self._take_owned():
-                close = getattr(transport, "close", None)
-                if close is not None:
-                    last_built_first.callback(close)
+            for transport in self._take_owned("close"):
+                last_built_first.callback(transport.close)
 
     async def aclose(self) -> None:
         """Close everything; a second time does nothing."""
         async with AsyncExitStack() as last_built_first:
-            for transport in self._take_owned():
+            for transport in self._take_owned("aclose", "close"):
                 if hasattr(transport, "aclose"):
                     last_built_first.push_async_callback(transport.aclose)
                 else:
                     last_built_first.callback(transport.close)
 
-    def _take_owned(self) -> list[Any]:
+    def finalize(self) -> None:
+        """Close what can be closed when the client is collected, and warn of what cannot, as Python does of files."""
+        self.close()
+        for transport in self._owned:
+            message = f"{describe(transport)} was not closed; use 'async with' or aclose()"
+            warnings.warn(message, ResourceWarning, source=transport, stacklevel=2)
+
+    def _take_owned(self, *methods: str) -> list[Any]:
+        """Mark the client as closed, and hand over the transports that one of these methods closes."""
         with self._lock:
             self._closed = True
-            owned, self._owned = self._owned, []
-        return owned
+            taken = [transport for transport in self._owned if any(hasattr(transport, method) for method in methods)]
+            self._owned = [transport for transport in self._owned if transport not in taken]
+        return taken
 
     def _open_named(self, name: str) -> None:
         """Open the sync transport of that name, or the async one where there is no other."""
@@ -226,9 +269,9 @@ class Transports:
 
 
 def _is_async(transport: object) -> bool:
-    send = getattr(transport, "send", None)
-    if not callable(send):
+    has = [name for name in ("send", "close", "aclose") if callable(getattr(transport, name, None))]
+    if inspect.isclass(transport) or "send" not in has or len(has) < 2:
         raise ConfigurationError(
             f"{describe(transport)} is no transport; that is a name, or an object with send() and close() or aclose()"
         )
-    return inspect.iscoroutinefunction(send)
+    return "aclose" in has

@@ -50,6 +50,8 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         self._register(logging, "logging")
         self._register(auth, "auth")
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise PluginError(f"plugins must be a list of plugins or of their names, not {type(given).__name__}")
         for plugin in given:
             if isinstance(plugin, str):
                 self._load(PLUGIN_GROUP, plugin)
@@ -90,7 +92,12 @@ class Plugins:
         """Return the error that says which transports there are instead of `name`."""
         known = sorted(_entry_points(TRANSPORT_GROUP))
         hooks = (self._manager.hook.langcache_transport, self._manager.hook.langcache_async_transport)
-        answering = {plugin.plugin_name for hook in hooks for plugin in hook.get_hookimpls()}.difference(known)
+        strangers = [plugin for hook in hooks for plugin in hook.get_hookimpls() if plugin.plugin_name not in known]
+        answering = {describe(plugin.plugin) for plugin in strangers}
+        if name == FALLBACK_ASYNC_TRANSPORT:
+            return UnknownTransportError(
+                f"The transport {name!r} serves async calls only, over any transport for sync ones"
+            )
         others = f"; these plugins answer to names of their own: {', '.join(sorted(answering))}" if answering else ""
         return UnknownTransportError(
             f"No transport answers to {name!r}; known are {', '.join(known) or 'none'}{others}"

@@ -105,9 +105,9 @@ def run(steps: Steps[T], transmit: Callable[[Request], Response], wait: Callable
 
 def _perform(command: Command, transmit: Callable[[Request], Response], wait: Callable[[float], None]) -> Any:
     if isinstance(command, Send):
-        return _refuse_awaitable(transmit(command.request), transmit)
+        return _response(_refuse_awaitable(transmit(command.request), "the transport"))
     if isinstance(command, Resolve):
-        return _refuse_awaitable(command.provider(), command.provider)
+        return _refuse_awaitable(command.provider(), describe(command.provider))
     if isinstance(command, Sleep):
         return wait(command.seconds)
     raise _not_a_command(command)
@@ -145,7 +145,7 @@ async def _perform_async(
     command: Command, transmit: Callable[[Request], Awaitable[Response]], wait: Callable[[float], Awaitable[None]]
 ) -> Any:
     if isinstance(command, Send):
-        return await transmit(command.request)
+        return _response(await transmit(command.request))
     if isinstance(command, Resolve):
         value = command.provider()
         return await value if inspect.isawaitable(value) else value
@@ -154,16 +154,23 @@ async def _perform_async(
     raise _not_a_command(command)
 
 
-def _refuse_awaitable(result: T, source: object) -> T:
+def _refuse_awaitable(result: T, source: str) -> T:
     """Return `result`, unless it would have to be awaited, which a sync call cannot do."""
     if not inspect.isawaitable(result):
         return result
     if inspect.iscoroutine(result):
         result.close()  # or Python warns that it was never awaited
     raise UnexpectedAwaitableError(
-        f"{describe(source)} is async: it returned an awaitable in a sync call. "
+        f"{source} is async: it returned an awaitable in a sync call. "
         "Use the client's *_async methods, or give a sync one."
     )
+
+
+def _response(result: object) -> Response:
+    """Return `result`, which a transport gave, unless it is no response."""
+    if isinstance(result, Response):
+        return result
+    raise TypeError(f"the transport returned {type(result).__name__}, and not a langcache.Response")
 
 
 def _not_a_command(command: object) -> TypeError:

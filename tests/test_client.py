@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import inspect
+import pickle
 import socket
 import threading
 import weakref
@@ -15,9 +17,21 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 import langcache
-from langcache import BackoffStrategy, LangCache, Request, Response, RetryConfig, errors, models
+from langcache import (
+    BackoffStrategy,
+    LangCache,
+    Next,
+    Request,
+    Response,
+    RetryConfig,
+    Steps,
+    errors,
+    hookimpl,
+    models,
+)
 from langcache.models import SearchStrategy
 from tests.local_server import LocalServer
+from tests.transports.test_processes import echo
 
 NO_ENTRIES = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
 
@@ -231,6 +245,40 @@ def test_a_key_of_the_wrong_type_is_refused_without_showing_it() -> None:
 
 
 @both_forms
+def test_an_authorization_header_of_the_call_stands_before_the_key(search: Search) -> None:
+    transport = Recording()
+    search(client_of(transport), http_headers={"authorization": "Basic eA=="})
+    assert transport.sent[0].headers["authorization"] == "Basic eA=="
+
+
+@both_forms
+def test_a_key_that_is_rotated_during_a_call_is_used_by_the_next_attempt(search: Search, server: LocalServer) -> None:
+    keys = iter(["old", "new"])
+    retries = RetryConfig("backoff", BackoffStrategy(0, 0, 1, 60_000), False)
+    server.answer = lambda request: NO_ENTRIES if request.headers["authorization"] == "Bearer new" else Response(503)
+    with LangCache(server.url, lambda: next(keys), "c", retry_config=retries) as client:
+        search(client)
+    assert [request.headers["authorization"] for request in server.requests] == ["Bearer old", "Bearer new"]
+
+
+def test_repetitions_are_told_to_the_debug_logger() -> None:
+    class Lines:
+        lines: list[str] = []  # noqa: RUF012 - one test's
+
+        def debug(self, msg: str, *args: object, **kwargs: object) -> None:
+            self.lines.append(msg % args)
+
+    class Busy(Recording):
+        def send(self, request: Request) -> Response:
+            super().send(request)
+            return Response(503) if len(self.sent) == 1 else NO_ENTRIES
+
+    retries = RetryConfig("backoff", BackoffStrategy(0, 0, 1, 60_000), False)
+    client_of(Busy(), retry_config=retries, debug_logger=Lines()).search(prompt="p")
+    assert "search: status 503; repeating it in 0.000 s" in Lines.lines
+
+
+@both_forms
 def test_a_call_can_go_elsewhere_with_headers_and_a_timeout_of_its_own(search: Search) -> None:
     transport = Recording()
     client = client_of(transport, timeout_ms=2_000)
@@ -238,8 +286,13 @@ def test_a_call_can_go_elsewhere_with_headers_and_a_timeout_of_its_own(search: S
     search(client, server_url="https://other.example/prefix/", timeout_ms=500, http_headers={"X-Tenant": "a"})
     search(client, timeout_ms=0)
     default, own, unlimited = transport.sent
-    assert (default.url, default.timeout) == ("http://cache.example/v1/caches/c/entries/search", 2.0)
-    assert (own.url, own.timeout) == ("https://other.example/prefix/v1/caches/c/entries/search", 0.5)
+    assert default.url == "http://cache.example/v1/caches/c/entries/search"
+    assert own.url == "https://other.example/prefix/v1/caches/c/entries/search"
+    # In a thread, the wait for it counts.
+    assert default.timeout is not None
+    assert own.timeout is not None
+    assert 1.5 < default.timeout <= 2.0
+    assert 0 < own.timeout <= 0.5
     assert own.headers["x-tenant"] == "a"
     assert "x-tenant" not in default.headers
     assert unlimited.timeout is None
@@ -339,19 +392,20 @@ def test_what_is_no_transport_is_refused(wrong: Any) -> None:
 
 def test_a_sync_transport_is_refused_as_the_async_one() -> None:
     wrong: Any = Recording()
-    with pytest.raises(errors.ConfigurationError, match="Recording is not async"):
+    with pytest.raises(errors.ConfigurationError, match=r"Recording has no aclose\(\): it is not async"):
         client_of(Recording(), async_transport=wrong)
 
 
 def test_many_tasks_share_a_client(server: LocalServer) -> None:
-    server.answer = lambda request: NO_ENTRIES
+    """And each gets the answer to its own question."""
+    server.answer = echo
 
     async def main() -> list[models.SearchResponse]:
         async with LangCache(server.url, "k", "c", pool_size=8) as client:
             return await asyncio.gather(*(client.search_async(prompt=str(number)) for number in range(100)))
 
-    assert len(asyncio.run(main())) == 100
-    assert len({request.content for request in server.requests}) == 100
+    found = asyncio.run(main())
+    assert [result.data[0].prompt for result in found] == [str(number) for number in range(100)]
     assert server.connections <= 8
 
 
@@ -505,8 +559,6 @@ def test_a_dropped_client_is_closed_when_it_is_collected(server: LocalServer) ->
 
 
 def test_an_error_while_closing_one_transport_does_not_keep_the_other_open() -> None:
-    from langcache import hookimpl
-
     class Stubborn(AsyncRecording):
         async def aclose(self) -> None:
             await super().aclose()
@@ -532,6 +584,113 @@ def test_an_error_while_closing_one_transport_does_not_keep_the_other_open() -> 
 
     asyncio.run(main())
     assert (Offering.sync.closed, Offering.asynchronous.closed) == (1, 1)
+
+
+@both_forms
+def test_a_closed_client_sends_nothing_more(search: Search, server: LocalServer) -> None:
+    """Not even the next attempt of a call that is under way."""
+    retries = RetryConfig("backoff", BackoffStrategy(0, 0, 1, 60_000), False)
+    client = LangCache(server.url, "k", "c", retry_config=retries)
+
+    def answer(request: Request) -> Response:
+        client.close()
+        return Response(503)
+
+    server.answer = answer
+    with pytest.raises(errors.ClientClosedError):
+        search(client)
+    assert len(server.requests) == 1
+
+
+class OffersAsync:
+    """A plugin with an async transport alone."""
+
+    def __init__(self) -> None:
+        self.made = AsyncRecording()
+
+    @hookimpl
+    def langcache_async_transport(self, name: str) -> AsyncRecording | None:
+        return self.made if name == "lonely" else None
+
+
+def test_an_async_transport_that_a_sync_close_cannot_close_waits_for_the_async_one() -> None:
+    plugin = OffersAsync()
+    client = LangCache("http://cache.example", "k", "c", transport="lonely", plugins=[plugin])
+    search_async(client)
+    client.close()
+    assert plugin.made.closed == 0
+    asyncio.run(client.aclose())
+    assert plugin.made.closed == 1
+
+
+def test_a_dropped_client_warns_of_an_async_transport_that_nobody_closed() -> None:
+    client = LangCache("http://cache.example", "k", "c", transport="lonely", plugins=[OffersAsync()])
+    with pytest.warns(ResourceWarning, match=r"AsyncRecording was not closed; use 'async with' or aclose\(\)"):
+        del client  # nothing else holds it, so it is gone at once
+
+
+def test_a_constructor_that_fails_closes_what_it_opened() -> None:
+    class Offering:
+        sync = Recording()
+
+        @hookimpl
+        def langcache_transport(self, name: str) -> Recording | None:
+            return self.sync if name == "x" else None
+
+    with pytest.raises(errors.UnknownTransportError):
+        LangCache("http://x", "k", "c", transport="x", async_transport="nope", plugins=[Offering()])
+    assert Offering.sync.closed == 1
+
+
+def test_a_client_is_shared_and_neither_copied_nor_pickled() -> None:
+    client = client_of(Recording())
+    assert copy.copy(client) is client
+    for attempt in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="cannot be copied or pickled; make a new one"):
+            attempt(client)
+
+
+# Mistakes of others
+
+
+def test_a_transport_that_returns_something_else_is_told_so() -> None:
+    class Wrong(Recording):
+        def send(self, request: Request) -> Any:
+            return None
+
+    with pytest.raises(TypeError, match=r"the transport returned NoneType, and not a langcache\.Response"):
+        client_of(Wrong()).search(prompt="p")
+
+
+@both_forms
+def test_a_middleware_that_loses_the_response_is_told_how_to_end(search: Search) -> None:
+    def forgetful(request: Request, call_next: Next) -> Steps[Any]:
+        yield from call_next(request)
+
+    class Plugin:
+        @hookimpl
+        def langcache_call_middleware(self) -> Any:
+            return forgetful
+
+    with pytest.raises(errors.PluginError, match=r"returned NoneType.*'return \(yield from call_next\(request\)\)'"):
+        search(client_of(Recording(), plugins=[Plugin()]))
+
+
+def test_a_transport_class_is_refused_because_an_instance_is_needed() -> None:
+    wrong: Any = Recording
+    with pytest.raises(errors.ConfigurationError, match="Recording is no transport"):
+        client_of(wrong)
+
+
+@pytest.mark.parametrize("plugins", ["audit", 5])
+def test_plugins_that_are_no_list_are_refused(plugins: Any) -> None:
+    with pytest.raises(errors.PluginError, match=r"plugins must be a list of plugins or of their names, not (str|int)"):
+        client_of(Recording(), plugins=plugins)
+
+
+def test_the_threaded_transport_is_explained_where_it_cannot_serve() -> None:
+    with pytest.raises(errors.UnknownTransportError, match="'threaded' serves async calls only"):
+        LangCache("http://x", "k", "c", transport="threaded")
 
 
 # The package

@@ -26,7 +26,6 @@ from langcache import (
 )
 from langcache.config import Settings
 from langcache.errors import ConfigurationError, LangCacheError, PluginError, UnknownTransportError
-from langcache.http import Headers
 
 
 class Echo:
@@ -294,7 +293,7 @@ def test_a_plugin_answers_to_a_urls_scheme() -> None:
     offering = Offering()
     LangCache("echo://anything", cache_id="c", plugins=[offering]).search(prompt="p")
     assert offering.sync.sent[0].url == "echo://anything/v1/caches/c/entries/search"
-    assert offering.sync.sent[0].headers == Headers(offering.sync.sent[0].headers)
+    assert "authorization" not in offering.sync.sent[0].headers
 
 
 def test_a_plugin_can_stand_in_for_a_built_in_transport() -> None:
@@ -321,7 +320,7 @@ def test_an_unknown_transport_raises_with_the_list_of_known_ones() -> None:
 
 
 def test_an_unknown_transport_names_the_plugins_that_answer_to_others() -> None:
-    with pytest.raises(UnknownTransportError, match=r"answer to names of their own: .*"):
+    with pytest.raises(UnknownTransportError, match=r"answer to names of their own: tests\.test_plugins\.Offering"):
         LangCache("http://cache.example", "k", "c", transport="nope", plugins=[Offering()])
 
 

@@ -16,8 +16,8 @@ _SCHEME = "Bearer "
 class BearerAuth:
     """Asks for the key before each attempt, so that a rotated one is used at once, and sends it.
 
-    A key that already names the scheme is sent as it is. Where there is no key, a request that the caller
-    authorised by a header of its own passes; others fail where a key is `required`.
+    A key that already names the scheme is sent as it is. A request that carries an Authorization header of the caller's
+    passes as it is. Where there is no key, others fail if one is `required`.
     """
 
     def __init__(self, key: SecretStr | KeyProvider, required: bool = True) -> None:
@@ -26,10 +26,12 @@ class BearerAuth:
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Send the key with this attempt."""
+        if "authorization" in request.headers:
+            return (yield from call_next(request))
         key = self._key if isinstance(self._key, SecretStr) else (yield from resolve(self._key))
         if key is not None:
             request = request.with_headers({"Authorization": authorization(key)})
-        elif self._required and "authorization" not in request.headers:
+        elif self._required:
             raise ConfigurationError("No API key: give LangCache(api_key=...) or set LANGCACHE_API_KEY")
         return (yield from call_next(request))
 
@@ -37,11 +39,11 @@ class BearerAuth:
 def authorization(key: ApiKey) -> str:
     """Return the Authorization header for `key`; raises ConfigurationError, which never shows it, where it is none."""
     plain = key.get_secret_value() if isinstance(key, SecretStr) else key
+    if isinstance(plain, str) and plain.strip().lower() in ("", _SCHEME.strip().lower()):
+        raise ConfigurationError("The API key is empty; give LangCache(api_key=...) or set LANGCACHE_API_KEY")
     problem = header_value_problem(plain)
     if problem is not None:
         raise ConfigurationError(f"The API key {problem}")
-    if not plain.strip() or plain.strip().lower() == _SCHEME.strip().lower():
-        raise ConfigurationError("The API key is empty; give LangCache(api_key=...) or set LANGCACHE_API_KEY")
     return plain if plain.lower().startswith(_SCHEME.lower()) else _SCHEME + plain
 
 

@@ -13,17 +13,18 @@ from ..hookspecs import hookimpl
 from ..http import Request, Response
 from ..steps import Middleware, Next, Steps, sleep
 
-_logger = logging.getLogger("langcache")
-
 DEFAULT_JITTER_MS = 1_000
 """The largest random part of a wait, in milliseconds, where a BackoffStrategy gives none."""
+
+
+_logger = logging.getLogger("langcache")
 
 
 class Retry:
     """Repeats a call that failed, after a wait that grows, until it succeeds or `max_elapsed_time` is over.
 
     The call's own ``retries`` stands before the client's: a RetryConfig, or None for no repetition. `clock` gives
-    seconds, and `uniform` a random number from a range.
+    seconds, and `uniform` a random number from a range; `tell` takes a line for the log, with its %-arguments.
     """
 
     def __init__(
@@ -31,10 +32,12 @@ class Retry:
         config: RetryConfig | None = None,
         clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
+        tell: Callable[..., None] = _logger.info,
     ) -> None:
         self._config = config
         self._clock = clock
         self._uniform = uniform
+        self._tell = tell
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Repeat this call as it is configured."""
@@ -55,7 +58,7 @@ class Retry:
                 delay = self._delay(error, config.backoff, repetition, self._clock() - start)
                 if delay is None:
                     raise
-                _logger.info("%s: %s; repeating it in %.3f s", request.operation, _reason(error), delay)
+                self._tell("%s: %s; repeating it in %.3f s", request.operation, _reason(error), delay)
             yield from sleep(delay)
             repetition += 1
 
@@ -87,7 +90,7 @@ def _is_repeated(error: LangCacheError, config: RetryConfig) -> bool:
 
 def _covers(pattern: str, status: int) -> bool:
     """Say whether a status such as "503", or a class of them such as "5XX", covers `status`."""
-    return pattern == str(status) or (pattern[1:].upper() == "XX" and pattern[0] == str(status)[0])
+    return pattern[0] == str(status)[0] if "X" in pattern.upper() else pattern == str(status)
 
 
 def _reason(error: LangCacheError) -> str:
@@ -97,4 +100,6 @@ def _reason(error: LangCacheError) -> str:
 @hookimpl(trylast=True)
 def langcache_call_middleware(settings: Settings) -> Middleware:
     """Stand innermost among those that see a call once, so that they see what the last attempt gave."""
-    return Retry(settings.retry_config)
+    if settings.debug_logger is None:
+        return Retry(settings.retry_config)
+    return Retry(settings.retry_config, tell=settings.debug_logger.debug)

@@ -54,14 +54,11 @@ def test_a_provider_is_asked_for_every_attempt() -> None:
     assert [sent_with(auth, "old"), sent_with(auth, "new")] == ["Bearer old", "Bearer new"]
 
 
-def test_the_clients_key_replaces_a_header_of_the_caller() -> None:
-    request = REQUEST.with_headers({"authorization": "Basic eA=="})
-    assert sent_with(BearerAuth(SecretStr("k1")), request=request) == "Bearer k1"
-
-
-def test_without_a_key_a_header_of_the_caller_is_enough() -> None:
+@pytest.mark.parametrize("key", [SecretStr("k1"), lambda: "k1", lambda: None])
+def test_an_authorization_of_the_callers_is_sent_as_it_is(key: Any) -> None:
+    """It was given for this very call, so it stands before the client's key, which is not even asked for."""
     request = REQUEST.with_headers({"AUTHORIZATION": "Basic eA=="})
-    assert sent_with(BearerAuth(lambda: None), None, request=request) == "Basic eA=="
+    assert sent_with(BearerAuth(key), request=request) == "Basic eA=="
 
 
 def test_without_a_key_nothing_is_sent_where_one_is_required() -> None:
