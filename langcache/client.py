@@ -9,7 +9,16 @@ from typing import NoReturn
 
 from typing_extensions import Self
 
-from .config import UNSET, ApiKey, KeyProvider, Logger, OptionalNullable, RetryConfig, read_settings
+from .config import (
+    UNSET,
+    ApiKey,
+    KeyProvider,
+    Logger,
+    OptionalNullable,
+    RetryConfig,
+    environment_proxies,
+    read_settings,
+)
 from .errors import ConfigurationError
 from .models import (
     ConversationalSearchResponseContent,
@@ -87,7 +96,7 @@ class LangCache:
         settings = read_settings(server_url, api_key, cache_id, retry_config, timeout_ms, debug_logger, own_client)
         self._transports = Transports(
             loaded,
-            TransportOptions(pool_size, client, async_client),
+            TransportOptions(pool_size, client, async_client, environment_proxies()),
             settings.transport_name,
             transport if client is None else SUPPLIED_TRANSPORT,
             async_transport if async_client is None else SUPPLIED_TRANSPORT,

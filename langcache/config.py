@@ -61,7 +61,7 @@ class Logger(Protocol):
         """Take a message with its %-arguments."""
 
 
-@dataclass
+@dataclass(unsafe_hash=True)
 class BackoffStrategy:
     """How long to wait between attempts: exponentially longer, up to a limit.
 
@@ -85,7 +85,7 @@ class BackoffStrategy:
                 raise ValueError(f"{name} must be a number of 0 or more, not {value!r}")
 
 
-@dataclass
+@dataclass(unsafe_hash=True)
 class RetryConfig:
     """Whether and how a failed call is repeated.
 
@@ -98,7 +98,7 @@ class RetryConfig:
     strategy: str
     backoff: BackoffStrategy
     retry_connection_errors: bool
-    status_codes_override: list[str] | None = None
+    status_codes_override: list[str] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,13 @@ def seconds(timeout_ms: float) -> float | None:
             f"timeout_ms must be 0 (no limit) to {LONGEST_TIMEOUT_MS} milliseconds, not {timeout_ms}"
         )
     return timeout_ms / 1000 or None
+
+
+def environment_proxies() -> Mapping[str, str]:
+    """Return the proxies that the environment or the system sets, by scheme, and under "no" the hosts without one."""
+    from urllib.request import getproxies  # on first use: the module is large
+
+    return getproxies()
 
 
 def checked_base_url(server_url: object) -> str:

@@ -81,7 +81,9 @@ class RequestsTransport:
             prepared.url = request.url
             # A plain number would be the limit of connecting and again of every read.
             timeout: Any = urllib3.Timeout(total=request.timeout)
-            answer = self._session.send(prepared, timeout=timeout, allow_redirects=False)
+            proxy = self._options.proxy_for(request.url)
+            proxies = {} if proxy is None else {"http": proxy, "https": proxy}
+            answer = self._session.send(prepared, timeout=timeout, allow_redirects=False, proxies=proxies)
         except (native.RequestException, urllib3_native.HTTPError, OSError, ValueError, OverflowError) as error:
             raise _translated(error, request) from error
         return Response(answer.status_code, answer.headers.items(), answer.content, answer)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
+import threading
+from urllib.parse import unquote
 
 import certifi
 import urllib3
 from urllib3 import exceptions as native
+from urllib3.util import parse_url
 
 from langcache import errors
 from langcache.hookspecs import hookimpl
@@ -52,8 +55,26 @@ class Urllib3Transport:
 
     def _open(self) -> None:
         self._process = os.getpid()
-        self._pool = urllib3.PoolManager(
-            num_pools=_ORIGINS, maxsize=self._options.pool_size, retries=False, ca_certs=certifi.where()
+        self._pools: dict[str | None, urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        """Return the pool for `url`: there is one for each proxy, and one without."""
+        proxy = self._options.proxy_for(url)
+        with self._lock:
+            if proxy not in self._pools:
+                self._pools[proxy] = self._made(proxy)
+            return self._pools[proxy]
+
+    def _made(self, proxy: str | None) -> urllib3.PoolManager:
+        size, certificates = self._options.pool_size, certifi.where()
+        if proxy is None:
+            return urllib3.PoolManager(_ORIGINS, maxsize=size, retries=False, ca_certs=certificates)
+        address = proxy if "://" in proxy else f"http://{proxy}"
+        auth = parse_url(address).auth
+        headers = urllib3.make_headers(proxy_basic_auth=unquote(auth)) if auth else None
+        return urllib3.ProxyManager(
+            address, _ORIGINS, proxy_headers=headers, maxsize=size, retries=False, ca_certs=certificates
         )
 
     def send(self, request: Request) -> Response:
@@ -61,7 +82,7 @@ class Urllib3Transport:
         if self._process != os.getpid():  # a forked child must not speak on its parent's connections
             self._open()
         try:
-            answer = self._pool.request(
+            answer = self._pool(request.url).request(
                 request.method,
                 request.url,
                 body=request.content,
@@ -76,7 +97,8 @@ class Urllib3Transport:
 
     def close(self) -> None:
         """Close all connections that are not in use."""
-        self._pool.clear()
+        for pool in self._pools.values():
+            pool.clear()
 
 
 def _translated(error: Exception, request: Request) -> errors.LangCacheError:

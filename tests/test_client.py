@@ -124,6 +124,19 @@ def test_the_environment_fills_what_is_not_given(monkeypatch: pytest.MonkeyPatch
     assert [request.headers["authorization"] for request in transport.sent] == ["Bearer first", "Bearer rotated"]
 
 
+@pytest.mark.parametrize("transport", ["urllib3", "requests"])
+@both_forms
+def test_the_environments_proxies_are_used(
+    search: Search, transport: str, server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the official SDK, or programs behind a proxy would not reach the service any more."""
+    server.answer = lambda request: NO_ENTRIES
+    monkeypatch.setenv("HTTP_PROXY" if transport == "requests" else "http_proxy", server.url)
+    with LangCache("http://cache.invalid", "k", "c", transport=transport) as client:
+        search(client)
+    assert server.requests[0].url == "http://cache.invalid/v1/caches/c/entries/search"
+
+
 # Bad input: a clear error before anything is sent
 
 

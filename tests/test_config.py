@@ -490,3 +490,11 @@ def test_unset_is_false_and_names_itself() -> None:
 def test_a_copy_of_unset_still_says_unset(value: Unset) -> None:
     assert settings(retry_config=value).retry_config is None
     assert not value
+
+
+def test_retry_configurations_are_values() -> None:
+    """Equal where their numbers are, and keys of dicts and caches."""
+    again = RetryConfig("backoff", BackoffStrategy(1, 50, 1.1, 100), False, ["503"])
+    same = RetryConfig("backoff", BackoffStrategy(1, 50, 1.1, 100), False, ["503"])
+    assert again == same
+    assert len({again, same}) == 1

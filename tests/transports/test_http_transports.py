@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import socket
 import threading
@@ -241,6 +242,41 @@ def test_a_url_that_leads_nowhere_is_a_configuration_error(transport: Transport,
     with pytest.raises(errors.ConfigurationError) as caught:
         transport.send(Request("GET", url, timeout=5))
     assert caught.value.retryable is False
+
+
+def proxied(transport: Transport, **proxies: str) -> Transport:
+    """Return a transport of the same kind with these proxies."""
+    return type(transport)(TransportOptions(proxies=proxies))  # type: ignore[call-arg]  # pyright: ignore
+
+
+def test_a_proxy_is_asked_for_the_whole_url_with_its_credentials(transport: Transport, server: LocalServer) -> None:
+    """RFC 9112, section 3.2.2; the bearer token is the service's and the password the proxy's."""
+    server.answer = lambda request: Response(200)
+    through = proxied(transport, http=server.url.replace("//", "//user:p%40ss@"))
+    through.send(Request("GET", "http://cache.invalid/v1/x", {"Authorization": "Bearer k1"}))
+    through.close()
+    [seen] = server.requests
+    assert seen.url == "http://cache.invalid/v1/x"
+    assert seen.headers["authorization"] == "Bearer k1"
+    assert base64.b64decode(seen.headers["proxy-authorization"].partition(" ")[2]) == b"user:p@ss"
+
+
+def test_a_host_that_needs_no_proxy_is_asked_directly(transport: Transport, server: LocalServer) -> None:
+    server.answer = lambda request: Response(200)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    through = proxied(transport, http=nobody, no="cache.example,127.0.0.1")
+    assert through.send(Request("GET", server.url + "/")).status_code == 200
+    through.close()
+
+
+def test_a_proxy_that_is_not_there_is_an_error_of_ours(transport: Transport) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = f"127.0.0.1:{closed.getsockname()[1]}"  # without a scheme, as some environments have it
+    through = proxied(transport, all=nobody)
+    with pytest.raises((errors.ProxyError, errors.ConnectError)):
+        through.send(Request("GET", "http://cache.invalid/", timeout=5))
+    through.close()
 
 
 def test_closing_twice_does_nothing(transport: Transport) -> None:
