@@ -89,6 +89,12 @@ class Headers(Mapping[str, str]):
             copy._items[name.lower()] = (name, value)
         return copy
 
+    def lowered(self) -> Headers:
+        """Return a copy whose names are in lower case."""
+        copy = Headers()
+        copy._items = {key: (key, value) for key, (_, value) in self._items.items()}
+        return copy
+
     def as_dict(self) -> dict[str, str]:
         """Return a new plain dict of the names, as they were given, to the values."""
         return dict(self._items.values())
@@ -201,8 +207,8 @@ class Request:
 class Response:
     """One complete HTTP response: the status, the headers and the decoded body in bytes.
 
-    `native` is the HTTP library's own response object where there is one. It is left out of comparisons,
-    copies and pickles.
+    The names of the headers are in lower case: programs make dicts of them. `native` is the HTTP library's own
+    response object where there is one. It is left out of comparisons, copies and pickles.
     """
 
     status_code: int
@@ -219,7 +225,7 @@ class Response:
     ) -> None:
         put = object.__setattr__
         put(self, "status_code", status_code)
-        put(self, "headers", headers if type(headers) is Headers else Headers(headers))
+        put(self, "headers", Headers(headers).lowered())
         put(self, "content", content)
         put(self, "native", native)
 

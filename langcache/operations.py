@@ -5,6 +5,7 @@ Source: the service's HTTP API, version 1.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,7 +138,14 @@ def _json(model: type[ModelT]) -> Callable[[Response], ModelT]:
         try:
             return model.model_validate_json(response.content)
         except ValidationError as error:
-            raise ResponseValidationError("The answer does not have the documented form", response, error) from error
+            problem = error
+        try:
+            # Not UTF-8, or with a byte order mark: no JSON (RFC 8259, section 8.1), but no reason to lose an answer.
+            return model.model_validate(json.loads(response.text.removeprefix("\ufeff")))
+        except (ValueError, RecursionError):
+            raise ResponseValidationError(
+                "The answer does not have the documented form", response, problem
+            ) from problem
 
     return read
 

@@ -435,7 +435,7 @@ def test_copies_and_pickles_of_a_response_leave_its_native_one_out(duplicate: Ca
     other = duplicate(response)
     assert type(other) is Response
     assert other == response
-    assert (other.status_code, other.headers.as_dict(), other.content) == (503, {"Via": "a, b"}, b"busy")
+    assert (other.status_code, other.headers.as_dict(), other.content) == (503, {"via": "a, b"}, b"busy")
     assert other.native is None
     assert isinstance(response.native, Native)
 
@@ -525,3 +525,11 @@ def test_a_url_can_be_shown_whatever_it_is(url: str) -> None:
     shown = display_url(url)
     assert "?" not in shown
     assert re.fullmatch("<invalid URL>|[^#]*", shown)
+
+
+def test_the_header_names_of_a_response_are_in_lower_case() -> None:
+    """Programs make dicts of an error's headers, and look them up by these names."""
+    response = Response(200, {"Retry-After": "1", "X-Request-ID": "r"})
+    assert dict(response.headers) == {"retry-after": "1", "x-request-id": "r"}
+    assert list(response.headers) == ["retry-after", "x-request-id"]
+    assert response.headers["Retry-After"] == "1"

@@ -534,7 +534,6 @@ WRONG: Mapping[str, bytes] = {
     "nulls": b'{"entryId": null, "data": [null], "actualPrompt": null, "deletedEntriesCount": null}',
     "foreign entry": b'{"entryId": {}, "data": [{"id": "1"}], "actualPrompt": "p", "deletedEntriesCount": 1.5}',
     "entry of another type": b'{"entryId": [], "data": ["e1"], "actualPrompt": "p", "deletedEntriesCount": {}}',
-    "invalid utf-8": b'{"entryId": "\xff", "data": ["\xff"], "actualPrompt": "\xff", "deletedEntriesCount": "\xff"}',
     "deep": b"[" * 100_000,
 }
 
@@ -602,3 +601,19 @@ def test_null_counts_as_an_empty_collection() -> None:
         b'{"id": "1", "prompt": "p", "response": "r", "attributes": null, "similarity": 1, "searchStrategy": "exact"}'
     )
     assert SEARCH.parse(Response(200, {}, b'{"data": [' + entry + b"]}")).data[0].attributes == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "prompt"),
+    [
+        ('"ü"'.encode("latin-1"), "application/json; charset=iso-8859-1", "ü"),
+        (b'"\xff"', "application/json", "\ufffd"),
+        (b'"p"', "application/json; charset=utf-8-sig", "p"),
+    ],
+)
+def test_an_answer_that_is_not_utf_8_is_read_all_the_same(content: bytes, content_type: str, prompt: str) -> None:
+    """In its own charset, or with what cannot be decoded replaced."""
+    answer = b'{"data": [], "actualPrompt": ' + content + b"}"
+    for body in (answer, b"\xef\xbb\xbf" + answer) if prompt == "p" else (answer,):
+        found = CONVERSATIONAL_SEARCH.parse(Response(200, {"Content-Type": content_type}, body))
+        assert found.actual_prompt == prompt

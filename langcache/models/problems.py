@@ -77,6 +77,7 @@ class BadRequestErrorData(Problem):
     """The problem of a 400."""
 
     type: Annotated[BadRequestErrorType | str, _OPEN] = _BLANK
+    status: int | None = 400
     fields: list[FieldError] | None = None
     """The fields that the request got wrong, where the service tells."""
 
@@ -85,39 +86,46 @@ class AuthenticationErrorData(Problem):
     """The problem of a 401."""
 
     type: Annotated[AuthenticationErrorType | str, _OPEN] = _BLANK
+    status: int | None = 401
 
 
 class ForbiddenErrorData(Problem):
     """The problem of a 403."""
 
     type: Annotated[ForbiddenErrorType | str, _OPEN] = _BLANK
+    status: int | None = 403
 
 
 class NotFoundErrorData(Problem):
     """The problem of a 404."""
 
     type: Annotated[NotFoundErrorType | str, _OPEN] = _BLANK
+    status: int | None = 404
 
 
 class PayloadTooLargeErrorData(Problem):
     """The problem of a 413."""
 
     type: Annotated[PayloadTooLargeErrorType | str, _OPEN] = _BLANK
+    status: int | None = 413
 
 
 class FailedDependencyErrorData(Problem):
     """The problem of a 424."""
 
     type: Annotated[FailedDependencyErrorType | str, _OPEN] = _BLANK
+    status: int | None = 424
 
 
 class TooManyRequestsErrorData(Problem):
     """The problem of a 429."""
 
     type: Annotated[TooManyRequestsErrorType | str, _OPEN] = _BLANK
+    status: int | None = 429
 
 
 class UnexpectedErrorData(Problem):
     """The problem of a 500."""
 
     type: Annotated[UnexpectedErrorType | str, _OPEN] = _BLANK
+    status: int | None = 500
