@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.comparison.known import KNOWN
 from tests.documentation import PAGES, ROOT, Block, blocks, write_examples
 
 _NOT_SHIPPED = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist", "_build")
@@ -68,6 +69,14 @@ def test_the_commands_run_in_a_fresh_copy_of_the_checkout(tmp_path: Path) -> Non
                 assert "4 of 5 questions answered from the cache" in done.stdout
             if command.rstrip().endswith("pytest"):
                 assert "tests collected" in done.stdout
+
+
+def test_the_migration_guide_lists_every_difference_that_the_comparison_knows() -> None:
+    """In the comparison's own words, so that neither can be changed without the other."""
+    guide = (ROOT / "docs" / "migration.md").read_text(encoding="utf-8")
+    listed = [line for line in guide.splitlines() if line.startswith("| `")]
+    rows = [f"| `{difference.id}` | {difference.what} | {difference.why} |" for difference in KNOWN]
+    assert listed[-len(rows) :] == rows
 
 
 def test_the_examples_can_be_written_out_for_type_checkers(tmp_path: Path) -> None:

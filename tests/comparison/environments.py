@@ -1,0 +1,81 @@
+"""The two virtual environments: the official SDK from the package index, and this package from the checkout."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+OFFICIAL = "0.14.0"
+"""The version of the official SDK to compare with."""
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# httpx is a dependency of the official SDK; here it serves the cases in which the caller brings a client of it.
+_HTTPX = "httpx==0.28.1"
+_LEFTOVERS = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "dist")
+_SOURCES = ("langcache", "langcache_transports", "pyproject.toml", "README.md", "LICENSE")
+
+
+class CannotBuild(Exception):
+    """An environment could not be built."""
+
+
+@dataclass(frozen=True)
+class Environments:
+    """The Python interpreters of the two environments."""
+
+    official: Path
+    ours: Path
+
+
+def build(directory: Path) -> Environments:
+    """Build both environments in `directory`; where they are there already, only this package is installed anew."""
+    source = directory / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    copy_checkout(source)
+    with ThreadPoolExecutor(2) as pool:
+        official = pool.submit(_environment, directory / "official", [f"langcache=={OFFICIAL}", _HTTPX])
+        ours = pool.submit(_our_environment, directory / "ours", str(source))
+        return Environments(official.result(), ours.result())
+
+
+def copy_checkout(target: Path) -> None:
+    """Copy what is installed of the checkout to `target`: building in place would leave things behind."""
+    target.mkdir(parents=True)
+    for name in _SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target / name, ignore=_LEFTOVERS)
+        else:
+            shutil.copy2(ROOT / name, target / name)
+
+
+def _our_environment(directory: Path, source: str) -> Path:
+    if not directory.exists():
+        return _environment(directory, [source, _HTTPX])
+    python = _environment(directory, [])
+    _install(python, "--force-reinstall", "--no-deps", source)
+    return python
+
+
+def _environment(directory: Path, packages: Sequence[str]) -> Path:
+    """Return the Python of the environment in `directory`, which is made with `packages` where it is not there."""
+    python = directory / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.exists():
+        _run(sys.executable, "-m", "venv", str(directory))
+        _install(python, *packages)
+    return python
+
+
+def _install(python: Path, *arguments: str) -> None:
+    _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise CannotBuild(f"{' '.join(command)}\n{done.stderr or done.stdout}")
