@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -391,3 +393,54 @@ def test_a_transport_is_loaded_alone(chosen: str, absent: str) -> None:
     url = "embedded://" if chosen == "embedded" else "http://cache.example"
     program = f"import sys, langcache; langcache.LangCache({url!r}, 'k', 'c'); sys.exit({absent!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+_PACKAGE = """
+from langcache import Request, Response, hookimpl
+
+
+class Strange:
+    def send(self, request):
+        return Response(200, {}, b'{"data":[]}')
+
+    def close(self):
+        print("closed")
+
+
+@hookimpl
+def langcache_transport(name):
+    return Strange() if name == "strange" else None
+
+
+@hookimpl
+def langcache_call_middleware():
+    def tell(request, call_next):
+        print(request.operation)
+        return (yield from call_next(request))
+
+    return tell
+"""
+
+
+def test_a_package_of_a_stranger_is_found_by_its_entry_points(tmp_path: Path) -> None:
+    """A real distribution on the path of a real process: its transport by name, and its plugin by name."""
+    (tmp_path / "strange.py").write_text(_PACKAGE, encoding="utf-8")
+    metadata = tmp_path / "strange-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n", encoding="utf-8")
+    points = "[langcache.transports]\nstrange = strange\n\n[langcache.plugins]\nteller = strange\n"
+    (metadata / "entry_points.txt").write_text(points, encoding="utf-8")
+    program = (
+        "from langcache import LangCache\n"
+        "with LangCache('http://x', 'k', 'c', transport='strange', plugins=['teller']) as cache:\n"
+        "    assert cache.search(prompt='p').data == []\n"
+        "LangCache('http://x', 'k', 'c', transport='strange')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stderr, done.stdout.splitlines()[:2]) == ("", ["search", "closed"])
