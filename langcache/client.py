@@ -92,8 +92,8 @@ class LangCache:
         if (client is not None and transport is not None) or (async_client is not None and async_transport is not None):
             raise ConfigurationError("Give client or transport, and async_client or async_transport, but not both")
         loaded = Plugins(plugins)
-        own_client = client is not None or async_client is not None
-        settings = read_settings(server_url, api_key, cache_id, retry_config, timeout_ms, debug_logger, own_client)
+        own, own_async = client is not None, client is not None or async_client is not None
+        settings = read_settings(server_url, api_key, cache_id, retry_config, timeout_ms, debug_logger, own, own_async)
         self._transports = Transports(
             loaded,
             TransportOptions(pool_size, client, async_client, environment_proxies()),

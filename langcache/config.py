@@ -117,8 +117,10 @@ class Settings:
     debug_logger: Logger | None = None
     debug: bool = False
     """Whether the environment asks for the debug log on standard error."""
-    key_may_be_missing: bool = False
-    """Whether the caller's own HTTP client may bring the authentication."""
+    own_client: bool = False
+    """Whether sync calls are sent with an HTTP client of the caller's, which may bring the authentication."""
+    own_async_client: bool = False
+    """The same for async calls."""
 
     @property
     def is_http(self) -> bool:
@@ -127,8 +129,8 @@ class Settings:
 
     @property
     def needs_key(self) -> bool:
-        """Whether calls need an API key."""
-        return self.is_http and not self.key_may_be_missing
+        """Whether calls need an API key, unless the caller's own HTTP client brings the authentication."""
+        return self.is_http
 
     @property
     def transport_name(self) -> str:
@@ -149,7 +151,8 @@ def read_settings(
     retry_config: OptionalNullable[RetryConfig],
     timeout_ms: float | None,
     debug_logger: Logger | None,
-    key_may_be_missing: bool = False,
+    own_client: bool = False,
+    own_async_client: bool = False,
 ) -> Settings:
     """Combine a client's arguments with the environment.
 
@@ -166,7 +169,8 @@ def read_settings(
         retry_config=None if isinstance(retry_config, Unset) else retry_config,
         debug_logger=debug_logger,
         debug=environment.get("LANGCACHE_DEBUG", "").lower() not in _OFF,
-        key_may_be_missing=key_may_be_missing,
+        own_client=own_client,
+        own_async_client=own_async_client,
     )
 
 

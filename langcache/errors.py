@@ -103,7 +103,7 @@ class LangCacheError(Exception):
         headers = NO_HEADERS if raw_response is None else raw_response.headers
         self.headers = Headers(headers) if isinstance(headers, dict) else headers
         if body is None:
-            body = "" if raw_response is None else raw_response.text
+            body = _text(raw_response)
         self.body = body
         if raw_response is not None:
             self.retryable = self.status_code in RETRYABLE_STATUSES
@@ -142,6 +142,13 @@ def _detached(response: Any) -> Any:
     if not isinstance(content, bytes):
         content = str(response.text).encode()
     return Response(response.status_code, response.headers, content)
+
+
+def _text(response: RawResponse | None) -> str:
+    try:
+        return "" if response is None else response.text
+    except RuntimeError:  # an httpx response that was never read: no reason to lose the error
+        return ""
 
 
 class APIError(LangCacheError):

@@ -66,7 +66,7 @@ class Pipeline:
             self._transports.require_open()  # the client may be closed between two attempts
             return transport.send(request)
 
-        request = self._request(operation, arguments, options)
+        request = self._request(operation, arguments, options, self._settings.own_client)
         return operation.parse(_checked(run(self._handle(request), transmit)))
 
     async def call_async(
@@ -79,7 +79,7 @@ class Pipeline:
             self._transports.require_open()
             return await transport.send(request)
 
-        request = self._request(operation, arguments, options)
+        request = self._request(operation, arguments, options, self._settings.own_async_client)
         return operation.parse(_checked(await run_async(self._handle(request), transmit)))
 
     def explain(self) -> str:
@@ -94,13 +94,16 @@ class Pipeline:
         ]
         return "\n".join(lines)
 
-    def _request(self, operation: Operation[Any], arguments: Mapping[str, Any], options: CallOptions) -> Request:
+    def _request(
+        self, operation: Operation[Any], arguments: Mapping[str, Any], options: CallOptions, own_client: bool
+    ) -> Request:
         return operation.request(
             self._default_target() if options.server_url is None else self._other_target(options.server_url),
             arguments,
             headers=NO_HEADERS if options.http_headers is None else checked_headers(options.http_headers),
             timeout=self._settings.timeout if options.timeout_ms is None else seconds(options.timeout_ms),
             options={
+                "own_client": own_client,
                 "retries": checked_retries("retries", options.retries),
                 "timeout_ms": self._settings.timeout_ms if options.timeout_ms is None else options.timeout_ms,
             },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from .errors import ConfigurationError
 from .http import Request, Response
@@ -55,21 +55,57 @@ class TransportOptions:
     proxies: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """The proxies' URLs by the scheme that they serve, "all" for any, and under "no" the hosts that need none."""
 
-    def proxy_for(self, url: str) -> str | None:
-        """Return the URL of the proxy that requests to `url` go through, or None for none."""
-        if not self.proxies:
-            return None
-        parts = urlsplit(url)
-        if _is_exempt(parts.hostname or "", self.proxies.get("no", "")):
-            return None
-        return self.proxies.get(parts.scheme) or self.proxies.get("all") or None
-
     def __post_init__(self) -> None:
         if isinstance(self.pool_size, bool) or not isinstance(self.pool_size, int) or self.pool_size < 1:
             raise ConfigurationError(f"pool_size must be a whole number of 1 or more, not {self.pool_size!r}")
 
+    def proxy_for(self, url: str) -> str | None:
+        """Return the URL of the proxy that requests to `url` go through, or None for none.
 
-def _is_exempt(host: str, exceptions: str) -> bool:
-    """Say whether `host` is among the comma-separated `exceptions`: by its name, or below it, and "*" is any."""
-    names = [name.strip().lower().lstrip(".") for name in exceptions.split(",")]
-    return "*" in names or any(name and (host == name or host.endswith(f".{name}")) for name in names)
+        Raises ConfigurationError for a proxy that has no valid URL.
+        """
+        if not self.proxies:
+            return None
+        target = urlsplit(url)
+        if any(_names(entry.strip().lower(), target) for entry in self.proxies.get("no", "").split(",")):
+            return None
+        proxy = self.proxies.get(target.scheme) or self.proxies.get("all")
+        return _checked_proxy(proxy) if proxy else None
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def _names(entry: str, target: SplitResult) -> bool:
+    """Say whether an entry of NO_PROXY names the target: [SCHEME://]HOST[:PORT], or "*"; a host's subdomains count."""
+    scheme, separator, place = entry.rpartition("://")
+    if entry == "*":
+        return True
+    if separator and scheme not in ("all", target.scheme):
+        return False
+    if place.count(":") > 1 and not place.startswith("["):
+        place = f"[{place}]"  # an IPv6 address alone
+    try:
+        named = urlsplit("//" + place.removeprefix("*").removeprefix("."))
+        port = named.port
+    except ValueError:
+        return False  # no host is called that
+    host, name = target.hostname or "", named.hostname
+    if not name or (port is not None and port != (target.port or _PORTS.get(target.scheme))):
+        return False
+    return host == name or host.endswith(f".{name}")
+
+
+def _checked_proxy(proxy: str) -> str:
+    """Return a proxy's URL with its scheme; no error shows it, because it may carry a password."""
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0) and "@" not in parts.path
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(
+            "A proxy's URL is not valid; write http://[USER:PASSWORD@]HOST[:PORT], percent-encoded"
+        )
+    return url

@@ -61,14 +61,15 @@ class RequestsTransport:
         self._open()
 
     def _open(self) -> None:
-        self._process = os.getpid()
-        self._session = requests.Session()
+        session = requests.Session()
         # Without this, requests puts a password of .netrc in the place of the bearer token.
-        self._session.trust_env = False
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.trust_env = False
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         adapter = HTTPAdapter(pool_maxsize=self._options.pool_size, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        self._session = session
+        self._process = os.getpid()  # last: until then another thread must not take the old session for its own
 
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""

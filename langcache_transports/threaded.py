@@ -99,10 +99,18 @@ class _Workers:
             if self._idle:
                 self._idle -= 1
             elif self._started < self.limit:
-                self._started += 1
-                threading.Thread(target=self._work, name=f"langcache-{self._started}", daemon=True).start()
+                self._start()
             self._calls.put((future, call))
         return future
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._work, name=f"langcache-{self._started + 1}", daemon=True).start()
+        except RuntimeError as error:  # the system has no more threads; those that run will do the call
+            if not self._started:
+                raise PoolTimeout("no thread can be started for the call") from error
+        else:
+            self._started += 1
 
     def close(self) -> None:
         """Fail the calls that are not begun, and end the threads; a second time does nothing."""

@@ -54,9 +54,9 @@ class Urllib3Transport:
         self._open()
 
     def _open(self) -> None:
-        self._process = os.getpid()
         self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
+        self._process = os.getpid()  # last: until then another thread must not take the old pools for its own
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         """Return the pool for `url`: there is one for each proxy, and one without."""
@@ -70,11 +70,10 @@ class Urllib3Transport:
         size, certificates = self._options.pool_size, certifi.where()
         if proxy is None:
             return urllib3.PoolManager(_ORIGINS, maxsize=size, retries=False, ca_certs=certificates)
-        address = proxy if "://" in proxy else f"http://{proxy}"
-        auth = parse_url(address).auth
+        auth = parse_url(proxy).auth
         headers = urllib3.make_headers(proxy_basic_auth=unquote(auth)) if auth else None
         return urllib3.ProxyManager(
-            address, _ORIGINS, proxy_headers=headers, maxsize=size, retries=False, ca_certs=certificates
+            proxy, _ORIGINS, proxy_headers=headers, maxsize=size, retries=False, ca_certs=certificates
         )
 
     def send(self, request: Request) -> Response:
@@ -97,7 +96,9 @@ class Urllib3Transport:
 
     def close(self) -> None:
         """Close all connections that are not in use."""
-        for pool in self._pools.values():
+        with self._lock:
+            pools = list(self._pools.values())
+        for pool in pools:
             pool.clear()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from langcache import TransportOptions
+from langcache.errors import ConfigurationError
 
 PROXIES = {"http": "http://plain.example:3128", "https": "http://secure.example:3128"}
 
@@ -39,6 +40,15 @@ def test_a_proxy_for_all_serves_the_schemes_that_have_none_of_their_own() -> Non
         ("other.example, cache.example", "cache.example", True),
         ("127.0.0.1", "127.0.0.1", True),
         ("*", "cache.example", True),
+        ("cache.example:8443", "cache.example", True),
+        ("cache.example:443", "cache.example", False),
+        ("https://cache.example", "cache.example", True),
+        ("http://cache.example", "cache.example", False),
+        ("all://cache.example:8443", "cache.example", True),
+        ("*.example", "cache.example", True),
+        ("[::1]", "[::1]", True),
+        ("::1", "[::1]", True),
+        ("cache.example:port", "cache.example", False),
         ("", "cache.example", False),
         (",", "cache.example", False),
     ],
@@ -46,6 +56,13 @@ def test_a_proxy_for_all_serves_the_schemes_that_have_none_of_their_own() -> Non
 def test_hosts_that_need_no_proxy(exceptions: str, host: str, direct: bool) -> None:
     options = TransportOptions(proxies={**PROXIES, "no": exceptions})
     assert (options.proxy_for(f"https://{host}:8443/v1") is None) is direct
+
+
+@pytest.mark.parametrize("proxy", ["http://user:s3cret@", "http://user:s3c/ret@host", "http://host:port", "s3cret:pw@"])
+def test_a_proxy_that_cannot_be_is_refused_and_not_shown(proxy: str) -> None:
+    with pytest.raises(ConfigurationError, match="A proxy's URL is not valid") as caught:
+        TransportOptions(proxies={"http": proxy}).proxy_for("http://cache.example/")
+    assert "s3c" not in str(caught.value)
 
 
 def test_the_repr_shows_no_credentials_of_a_proxy() -> None:

@@ -34,6 +34,7 @@ is 1 where there is a warning or the server does not answer as it should."""
 
 _TIMEOUT_MS = 5000
 _LONGEST_LINE = 400
+_SHORTEST_KEY = 4
 _REQUIRED = ("pydantic", "pluggy", "urllib3", "requests", "certifi")
 _OPTIONAL = ("httpx", "aiohttp")
 _PROXY_AND_CA = {
@@ -237,7 +238,8 @@ def _hint(error: Exception) -> str:
 def _shown(text: str, chosen: argparse.Namespace) -> str:
     """Return `text` in one line that is safe to show: a server may have quoted the key, or anything else."""
     key = str(chosen.api_key or os.environ.get("LANGCACHE_API_KEY") or "").strip()
-    for form in {key, json.dumps(key)[1:-1]} - {""}:
-        text = text.replace(form, "***")
+    if len(key) >= _SHORTEST_KEY:  # a shorter one is a placeholder, and would be found in any text
+        for form in {key, json.dumps(key)[1:-1]}:
+            text = text.replace(form, "***")
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."

@@ -69,7 +69,10 @@ def providers_of(package: Path) -> list[Provider]:
     """
     found: dict[tuple[str, str, Path], Provider] = {}
     for distribution in distributions():
-        provider = _provider(distribution, package)
+        try:
+            provider = _provider(distribution, package)
+        except (TypeError, ValueError):
+            continue  # metadata without a name, or that cannot be read: no installer knows such a distribution either
         if provider is not None:
             key = (_normalized(provider.name), provider.version, provider.package)
             if key not in found or provider.editable:

@@ -16,8 +16,9 @@ _SCHEME = "Bearer "
 class BearerAuth:
     """Asks for the key before each attempt, so that a rotated one is used at once, and sends it.
 
-    A key that already names the scheme is sent as it is. A request that carries an Authorization header of the caller's
-    passes as it is. Where there is no key, others fail if one is `required`.
+    A key that already names the scheme is sent as it is. A request with an Authorization header of the caller's passes
+    as it is. Where there is no key, others fail if one is `required`, unless they are sent with an HTTP client of
+    the caller's, which may bring the authentication.
     """
 
     def __init__(self, key: SecretStr | KeyProvider, required: bool = True) -> None:
@@ -31,7 +32,7 @@ class BearerAuth:
         key = self._key if isinstance(self._key, SecretStr) else (yield from resolve(self._key))
         if key is not None:
             request = request.with_headers({"Authorization": authorization(key)})
-        elif self._required:
+        elif self._required and not request.options.get("own_client"):
             raise ConfigurationError("No API key: give LangCache(api_key=...) or set LANGCACHE_API_KEY")
         return (yield from call_next(request))
 

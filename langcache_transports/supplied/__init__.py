@@ -9,6 +9,7 @@ and not the single request, is set up to follow them.
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 from langcache.errors import ConfigurationError, describe
 from langcache.hookspecs import hookimpl
@@ -64,5 +65,8 @@ def _has(client: object, *methods: str) -> bool:
 def _is_async(client: object) -> bool:
     if _has(client, "ws_connect", "request"):
         return True
-    send = getattr(client, "send", None)
-    return _has(client, "build_request") and inspect.iscoroutinefunction(send)
+    if not _has(client, "build_request", "send"):
+        return False
+    # A decorated send may not look like a coroutine function; then the way to close it tells.
+    send: Any = getattr(client, "send", None)
+    return inspect.iscoroutinefunction(send) or (_has(client, "aclose") and not _has(client, "close"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from langcache.http import Request, Response
@@ -18,23 +17,27 @@ class AiohttpSession:
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        limit = request.timeout if has_own_timeout(request) else None
+        import aiohttp  # the session's own library, so it is there and loaded; and so is what it depends on
+        from yarl import URL
+
+        own = has_own_timeout(request)
+        timeout = {"timeout": aiohttp.ClientTimeout(total=request.timeout)} if own else {}
+        headers = request.headers.as_dict()
+        if self._session.auth is not None:  # the session's stands before the key, as in requests; both cannot be sent
+            headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         with translated(request):
-            return await asyncio.wait_for(self._exchange(request), limit)
-
-    async def _exchange(self, request: Request) -> Response:
-        from yarl import URL  # aiohttp's own dependency, so it is there and loaded
-
-        exchange = self._session.request(
-            request.method,
-            # As it is: yarl would decode a path segment of "%2E%2E" into another path.
-            URL(request.url, encoded=True),
-            data=request.content,
-            headers=request.headers.as_dict(),
-            allow_redirects=False,
-        )
-        async with exchange as answer:
-            return neutral(answer, answer.status, await answer.read())
+            exchange = self._session.request(
+                request.method,
+                # As it is: yarl would decode a path segment of "%2E%2E" into another path.
+                URL(request.url, encoded=True),
+                data=request.content,
+                headers=headers,
+                allow_redirects=False,
+                raise_for_status=False,
+                **timeout,
+            )
+            async with exchange as answer:
+                return neutral(answer, answer.status, await answer.read())
 
     async def aclose(self) -> None:
         """Do nothing: the session is its owner's."""

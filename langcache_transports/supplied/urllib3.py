@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from langcache.http import Request, Response
+from langcache.http import Headers, Request, Response
 
 from .translation import has_own_timeout, neutral, translated
 
@@ -29,7 +29,7 @@ class Urllib3Pool:
                 request.url,
                 body=request.content,
                 # A request's headers take the place of the pool's, which are the caller's.
-                headers={**(self._pool.headers or {}), **request.headers.as_dict()},
+                headers=Headers(self._pool.headers or {}).merged(request.headers).as_dict(),
                 redirect=False,
                 **self._retries,
                 **timeout,

@@ -46,6 +46,7 @@ _SENT = r"/number of requests|/requests/\d+"
 """What was sent in one package and not in the other, as a consequence of how the call ended."""
 _REFUSED = r"raised \w*(ConfigurationError|ValidationError|UnknownTransportError): .*|\(absent\)"
 """Ours refuses in words; where it does so otherwise than at the official place, nothing is at the latter."""
+_REPEATED = "retries/connection closed, with .*|clients/retries of connections"
 _STATUS = "failures/(400|401|403|404|413|424|429|500)/.*"
 
 
@@ -387,13 +388,13 @@ KNOWN: tuple[Known, ...] = (
         "In httpx it is a RemoteProtocolError, which the official SDK never repeats.",
         (
             Rule(
-                "answers/search/cut off|retries/connection closed.*",
+                "answers/search/cut off|retries/connection closed.*|clients/connection closed",
                 "/steps/call",
                 "raised RemoteProtocolError.*",
                 "raised ReadError.*",
             ),
-            Rule("retries/connection closed, with .*", "/steps/call", "raised RemoteProtocolError.*", "returned .*"),
-            Rule("retries/connection closed, with .*", _SENT, r"\(absent\)|1"),
+            Rule(_REPEATED, "/steps/call", "raised RemoteProtocolError.*", "returned .*"),
+            Rule(_REPEATED, _SENT, r"\(absent\)|1"),
         ),
     ),
     Known(

@@ -239,12 +239,15 @@ def test_event_hooks_of_httpx_run(answering: LocalServer) -> None:
     assert seen == ["/v1/caches/c/entries/search", "200"]
 
 
-@pytest.mark.parametrize("kind", ["httpx", "requests"])
-def test_a_hook_that_raises_for_status_gives_the_class_of_the_status(kind: str, server: LocalServer) -> None:
+@pytest.mark.parametrize(("kind", "read_first"), [("httpx", True), ("httpx", False), ("requests", False)])
+def test_a_hook_that_raises_for_status_gives_the_class_of_the_status(
+    kind: str, read_first: bool, server: LocalServer
+) -> None:
+    """Whether it has read the body or not; httpx runs it before, and then there is none."""
     server.answer = lambda request: Response(404, {}, b'{"title":"none such"}')
 
     def check(response: Any, **_: Any) -> None:
-        if kind == "httpx":
+        if read_first:
             response.read()
         response.raise_for_status()
 
@@ -256,7 +259,7 @@ def test_a_hook_that_raises_for_status_gives_the_class_of_the_status(kind: str, 
 
     with pytest.raises(errors.NotFoundError) as caught:
         call(kind, server.url, prepare=hook)
-    assert caught.value.data.title == "none such"
+    assert caught.value.data.title == ("Not Found" if kind == "httpx" and not read_first else "none such")
     assert type(caught.value.__cause__).__name__ in ("HTTPStatusError", "HTTPError")
 
 
@@ -463,3 +466,146 @@ def test_recognising_a_client_imports_no_library(library: str) -> None:
         "sys.exit(bool({'httpx', 'aiohttp', 'yarl'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_headers_of_a_pool_are_replaced_whatever_their_case(answering: LocalServer) -> None:
+    def set_headers(pool: urllib3.PoolManager) -> None:
+        pool.headers = {"authorization": "Bearer pool", "user-agent": "pool", "X-Team": "support"}
+
+    call("urllib3", answering.url, prepare=set_headers)
+    [seen] = answering.requests
+    assert seen.headers["authorization"] == "Bearer k"
+    assert "," not in seen.headers["user-agent"]
+    assert seen.headers["x-team"] == "support"
+
+
+def test_an_async_client_does_not_excuse_a_sync_call_from_the_key(answering: LocalServer) -> None:
+    async def main() -> None:
+        async with httpx.AsyncClient() as client, LangCache(answering.url, cache_id="c", async_client=client) as cache:
+            with pytest.raises(errors.ConfigurationError, match="No API key"):
+                cache.search(prompt="p")
+            await cache.search_async(prompt="p")
+
+    asyncio.run(main())
+    assert len(answering.requests) == 1
+
+
+def test_a_longer_timeout_of_ours_stands_before_the_sessions(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave = threading.Event()
+
+    def answer(request: Request) -> Response:
+        leave.wait(0.3)
+        return NO_ENTRIES
+
+    server.answer = answer
+    timeout = aiohttp.ClientTimeout(total=0.1)
+    monkeypatch.setitem(MAKERS, "async aiohttp", lambda headers: aiohttp.ClientSession(timeout=timeout))
+    for timeout_ms in (5_000, 0):
+        assert call("async aiohttp", server.url, prompt="p", timeout_ms=timeout_ms).data == []
+
+
+def test_a_session_that_raises_for_status_gives_the_class_of_the_status(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer = lambda request: Response(404, {}, b'{"title":"none such"}')
+    monkeypatch.setitem(MAKERS, "async aiohttp", lambda headers: aiohttp.ClientSession(raise_for_status=True))
+    with pytest.raises(errors.NotFoundError) as caught:
+        call("async aiohttp", server.url)
+    assert caught.value.data.title == "none such"
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated and will be removed in:DeprecationWarning")
+def test_a_sessions_own_auth_stands_before_the_key(answering: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    auth = aiohttp.BasicAuth("user", "password")
+    monkeypatch.setitem(MAKERS, "async aiohttp", lambda headers: aiohttp.ClientSession(auth=auth))
+    call("async aiohttp", answering.url)
+    assert answering.requests[0].headers["authorization"].startswith("Basic ")
+
+
+def test_a_read_timeout_of_a_session_is_a_timeout(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave = threading.Event()
+
+    def answer(request: Request) -> Response:
+        leave.wait()
+        return NO_ENTRIES
+
+    server.answer = answer
+    timeout = aiohttp.ClientTimeout(sock_read=0.1)
+    monkeypatch.setitem(MAKERS, "async aiohttp", lambda headers: aiohttp.ClientSession(timeout=timeout))
+    try:
+        with pytest.raises(errors.ReadTimeout):
+            call("async aiohttp", server.url)
+    finally:
+        leave.set()
+
+
+def test_a_pools_own_retries_end_in_the_error_that_they_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setitem(MAKERS, "urllib3", lambda headers: urllib3.PoolManager(retries=urllib3.Retry(1)))
+    with pytest.raises(errors.ConnectError):
+        call("urllib3", url)
+
+
+def test_a_wrapper_whose_send_is_decorated_serves_async_calls(answering: LocalServer) -> None:
+    class Decorated:
+        def __init__(self, client: httpx.AsyncClient) -> None:
+            self._client = client
+
+        def build_request(self, method: str, url: Any, **arguments: Any) -> Any:
+            return self._client.build_request(method, url, **arguments)
+
+        def send(self, request: Any, *, stream: bool) -> Any:
+            return self._client.send(request, stream=stream)
+
+        async def aclose(self) -> None:
+            await self._client.aclose()
+
+    async def main() -> int:
+        client = Decorated(httpx.AsyncClient())
+        async with LangCache(answering.url, "k", "c", async_client=client) as cache:
+            found = len((await cache.search_async(prompt="p")).data)
+        await client.aclose()
+        return found
+
+    assert asyncio.run(main()) == 0
+
+
+def test_an_answer_of_a_wrappers_own_kind_needs_no_more_than_its_text(answering: LocalServer) -> None:
+    class Answer:
+        status_code = 200
+        headers: dict[str, str] = {}  # noqa: RUF012 - as a wrapper may have it
+        text = '{"data":[]}'
+
+    class Offline:
+        def build_request(self, method: str, url: Any, **arguments: Any) -> str:
+            return method
+
+        def send(self, request: Any, *, stream: bool = False) -> Answer:
+            return Answer()
+
+    with LangCache(answering.url, "k", "c", client=Offline()) as cache:
+        assert cache.search(prompt="p").data == []
+    assert answering.requests == []
+
+
+def test_errors_of_the_callers_own_hooks_pass(answering: LocalServer) -> None:
+    """A file that is missing, or an identity provider that is down, says nothing about the service."""
+
+    def missing(request: httpx.Request) -> None:
+        raise FileNotFoundError("no token file")
+
+    def down(request: httpx.Request) -> None:
+        other = httpx.Request("POST", "https://identity.example/token")
+        raise httpx.HTTPStatusError("down", request=other, response=httpx.Response(503, request=other))
+
+    for hook, kind in ((missing, FileNotFoundError), (down, errors.RequestError)):
+
+        def prepare(client: httpx.Client, hook: Any = hook) -> None:
+            client.event_hooks = {"request": [hook]}
+
+        with pytest.raises(kind) as caught:
+            call("httpx", answering.url, prepare=prepare)
+        assert not isinstance(caught.value, errors.APIError)

@@ -225,3 +225,17 @@ def test_threads_are_started_as_they_are_needed_and_used_again() -> None:
     # A thread may not have come back for the next call yet, so there can be a few; but never one for each call.
     assert len(names) < 5
     transport.close()
+
+
+def test_a_thread_that_cannot_be_started_costs_one_call_and_not_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = ThreadedTransport(Told(), 1)
+    with monkeypatch.context() as patch:
+
+        def refuse(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(PoolTimeout, match="no thread can be started"):
+            asyncio.run(transport.send(REQUEST))
+    assert asyncio.run(transport.send(REQUEST)).status_code == 200
+    transport.close()
