@@ -124,13 +124,8 @@ class Settings:
 
     @property
     def is_http(self) -> bool:
-        """Whether calls go over HTTP, as they do where the URL names no other scheme."""
+        """Whether calls go over HTTP, and so need a key, as they do where the URL names no other scheme."""
         return scheme_of(self.server_url) in ("", *_HTTP_SCHEMES)
-
-    @property
-    def needs_key(self) -> bool:
-        """Whether calls need an API key, unless the caller's own HTTP client brings the authentication."""
-        return self.is_http
 
     @property
     def transport_name(self) -> str:

@@ -183,7 +183,7 @@ def test_the_scheme_of_a_url_is_what_stands_before_the_slashes(url: object, sche
 
 
 @pytest.mark.parametrize(
-    ("url", "name", "needs_key"),
+    ("url", "name", "is_http"),
     [
         ("https://cache.example", "urllib3", True),
         ("http://cache.example", "urllib3", True),
@@ -195,10 +195,10 @@ def test_the_scheme_of_a_url_is_what_stands_before_the_slashes(url: object, sche
         ("memory://x", "memory", False),
     ],
 )
-def test_the_scheme_chooses_the_transport_and_http_needs_a_key(url: str | None, name: str, needs_key: bool) -> None:
+def test_the_scheme_chooses_the_transport_and_http_needs_a_key(url: str | None, name: str, is_http: bool) -> None:
     read = Settings(server_url=url)
     assert read.transport_name == name
-    assert read.needs_key is needs_key
+    assert read.is_http is is_http
 
 
 # Timeouts

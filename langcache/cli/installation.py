@@ -72,7 +72,7 @@ def providers_of(package: Path) -> list[Provider]:
         try:
             provider = _provider(distribution, package)
         except (TypeError, ValueError):
-            continue  # metadata without a name, or that cannot be read: no installer knows such a distribution either
+            continue  # without a name, or not readable: a stranger's broken metadata must not end the report
         if provider is not None:
             key = (_normalized(provider.name), provider.version, provider.package)
             if key not in found or provider.editable:

@@ -51,4 +51,4 @@ def authorization(key: ApiKey) -> str:
 @hookimpl
 def langcache_attempt_middleware(settings: Settings) -> Middleware:
     """Send the client's key."""
-    return BearerAuth(settings.api_key, settings.needs_key)
+    return BearerAuth(settings.api_key, required=settings.is_http)
