@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .hookspecs import hookimpl
     from .http import Headers, Request, Response
     from .steps import Middleware, Next, Steps, resolve, send, sleep
+    from .tls import TLSConfig
     from .transport import AsyncTransport, Transport, TransportOptions
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Response",
     "RetryConfig",
     "Steps",
+    "TLSConfig",
     "Transport",
     "TransportOptions",
     "errors",
@@ -50,6 +52,7 @@ _MODULES = {
     "hookspecs": ["hookimpl"],
     "http": ["Headers", "Request", "Response"],
     "steps": ["Middleware", "Next", "Steps", "resolve", "send", "sleep"],
+    "tls": ["TLSConfig"],
     "transport": ["AsyncTransport", "Transport", "TransportOptions"],
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

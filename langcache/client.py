@@ -16,8 +16,8 @@ from .config import (
     Logger,
     OptionalNullable,
     RetryConfig,
-    environment_proxies,
     read_settings,
+    read_transport_options,
 )
 from .errors import ConfigurationError
 from .models import (
@@ -33,6 +33,7 @@ from .models import (
 from .operations import CONVERSATIONAL_SEARCH, DELETE_BY_ID, DELETE_QUERY, FLUSH, HEALTH, SEARCH, SET
 from .pipeline import CallOptions, Pipeline, Transports
 from .plugins import SUPPLIED_TRANSPORT, Plugins
+from .tls import TLSConfig
 from .transport import AsyncTransport, Transport, TransportOptions
 
 
@@ -67,6 +68,13 @@ class LangCache:
         async_transport: str | AsyncTransport | None = None,
         plugins: Iterable[object] = (),
         pool_size: int = TransportOptions.pool_size,
+        tls: TLSConfig | None = None,
+        proxy: str | None = None,
+        no_proxy: str | Iterable[str] | None = None,
+        trust_env: bool = True,
+        connect_timeout_ms: float | None = None,
+        idle_timeout_ms: float | None = None,
+        max_response_bytes: int | None = None,
     ) -> None:
         """Make a client; nothing is sent, and the URL, the key and the cache id are checked by the first call.
 
@@ -88,6 +96,18 @@ class LangCache:
             async_transport: the same for async calls; None is the transport's async form, or threads that run it.
             plugins: objects with hooks (see `langcache.hookspecs`), or the names of installed ones.
             pool_size: how many connections are kept open between calls, and how many threads serve async calls.
+            tls: whom to trust and what to show (see TLSConfig).
+            proxy: the URL of the proxy that all calls go through, with its credentials where it wants some:
+                ``http://``, ``https://`` or, with the extra "socks", ``socks5://`` and the like. None is the
+                environment's.
+            no_proxy: the hosts that need no proxy, as in NO_PROXY. None is the environment's.
+            trust_env: whether the environment's proxies and certificate authorities (REQUESTS_CA_BUNDLE,
+                SSL_CERT_FILE, SSL_CERT_DIR) hold where no argument says otherwise.
+            connect_timeout_ms: how long making a connection may take, in milliseconds, as a part of `timeout_ms`;
+                0 or None for all of it.
+            idle_timeout_ms: how long a connection may have been idle to be used again, in milliseconds; 0 for a new
+                one every time, None for 50 seconds.
+            max_response_bytes: how large an answer's body may be when it is decoded; None for 64 MiB.
         """
         if (client is not None and transport is not None) or (async_client is not None and async_transport is not None):
             raise ConfigurationError("Give client or transport, and async_client or async_transport, but not both")
@@ -96,7 +116,18 @@ class LangCache:
         settings = read_settings(server_url, api_key, cache_id, retry_config, timeout_ms, debug_logger, own, own_async)
         self._transports = Transports(
             loaded,
-            TransportOptions(pool_size, client, async_client, environment_proxies()),
+            read_transport_options(
+                pool_size=pool_size,
+                client=client,
+                async_client=async_client,
+                tls=tls,
+                proxy=proxy,
+                no_proxy=no_proxy,
+                trust_env=trust_env,
+                connect_timeout_ms=connect_timeout_ms,
+                idle_timeout_ms=idle_timeout_ms,
+                max_response_bytes=max_response_bytes,
+            ),
             settings.transport_name,
             transport if client is None else SUPPLIED_TRANSPORT,
             async_transport if async_client is None else SUPPLIED_TRANSPORT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar, Union
 from urllib.parse import SplitResult, urlsplit
@@ -14,6 +14,8 @@ from pydantic import SecretStr
 
 from .errors import ConfigurationError
 from .http import display_url, header_name_problem, header_value_problem
+from .tls import TLSConfig
+from .transport import DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES, TransportOptions, checked_proxy
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 """How long an attempt may take, in milliseconds, where nothing else is said."""
@@ -198,13 +200,73 @@ def checked_retries(name: str, value: OptionalNullable[RetryConfig]) -> Optional
 
 def seconds(timeout_ms: float) -> float | None:
     """Return a timeout in seconds; 0 milliseconds mean None: no limit."""
-    if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, (int, float)):
-        raise ConfigurationError(f"timeout_ms must be a number of milliseconds, not {type(timeout_ms).__name__}")
-    if not 0 <= timeout_ms <= LONGEST_TIMEOUT_MS:
-        raise ConfigurationError(
-            f"timeout_ms must be 0 (no limit) to {LONGEST_TIMEOUT_MS} milliseconds, not {timeout_ms}"
-        )
-    return timeout_ms / 1000 or None
+    return _in_seconds("timeout_ms", timeout_ms, "no limit") or None
+
+
+def _in_seconds(name: str, milliseconds: float, zero: str) -> float:
+    """Return the argument `name` in seconds; `zero` says what 0 means."""
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, (int, float)):
+        raise ConfigurationError(f"{name} must be a number of milliseconds, not {type(milliseconds).__name__}")
+    if not 0 <= milliseconds <= LONGEST_TIMEOUT_MS:
+        raise ConfigurationError(f"{name} must be 0 ({zero}) to {LONGEST_TIMEOUT_MS} milliseconds, not {milliseconds}")
+    return milliseconds / 1000
+
+
+def read_transport_options(
+    *,
+    pool_size: int,
+    client: object | None,
+    async_client: object | None,
+    tls: TLSConfig | None,
+    proxy: str | None,
+    no_proxy: str | Iterable[str] | None,
+    trust_env: bool,
+    connect_timeout_ms: float | None,
+    idle_timeout_ms: float | None,
+    max_response_bytes: int | None,
+) -> TransportOptions:
+    """Combine a client's arguments for its transports with the environment, unless that is not to be trusted."""
+    if tls is not None and not isinstance(tls, TLSConfig):
+        raise ConfigurationError(f"tls must be a TLSConfig, not {type(tls).__name__}")
+    given = {
+        "tls": tls,
+        "proxy": proxy,
+        "no_proxy": no_proxy,
+        "connect_timeout_ms": connect_timeout_ms,
+        "idle_timeout_ms": idle_timeout_ms,
+        "max_response_bytes": max_response_bytes,
+    }
+    connect = 0.0 if connect_timeout_ms is None else _in_seconds("connect_timeout_ms", connect_timeout_ms, "no limit")
+    idle = DEFAULT_IDLE_TIMEOUT
+    if idle_timeout_ms is not None:
+        idle = _in_seconds("idle_timeout_ms", idle_timeout_ms, "connections are not used again")
+    chosen = TLSConfig() if tls is None else tls
+    return TransportOptions(
+        pool_size=pool_size,
+        client=client,
+        async_client=async_client,
+        proxies=_proxies(proxy, no_proxy, trust_env),
+        tls=chosen.with_environment(os.environ) if trust_env else chosen,
+        connect_timeout=connect or None,
+        idle_timeout=idle,
+        max_response_bytes=DEFAULT_MAX_RESPONSE_BYTES if max_response_bytes is None else max_response_bytes,
+        given=frozenset(name for name, value in given.items() if value is not None),
+    )
+
+
+def _proxies(proxy: str | None, no_proxy: str | Iterable[str] | None, trust_env: bool) -> Mapping[str, str]:
+    """Return the proxies by scheme, and under "no" the hosts without one; an argument replaces the environment's."""
+    proxies = environment_proxies() if trust_env else {}
+    if proxy is not None:
+        if not isinstance(proxy, str):
+            raise ConfigurationError(f"proxy must be a URL, not {type(proxy).__name__}")
+        proxies = {"all": checked_proxy(proxy), "no": proxies.get("no", "")}
+    if no_proxy is not None:
+        hosts = no_proxy.split(",") if isinstance(no_proxy, str) else list(no_proxy)
+        if not all(isinstance(host, str) for host in hosts):
+            raise ConfigurationError("no_proxy must be hosts, as one string with commas or as several strings")
+        proxies = {**proxies, "no": ",".join(hosts)}
+    return proxies
 
 
 def environment_proxies() -> Mapping[str, str]:

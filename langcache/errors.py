@@ -24,7 +24,8 @@
     |   |   `-- PoolTimeout                no connection became free in time: nothing was sent
     |   |-- ProxyError                     the proxy refused or failed
     |   |-- RemoteProtocolError            the answer is not valid HTTP
-    |   `-- DecodingError                  the answer's body is not encoded as it says
+    |   |-- DecodingError                  the answer's body is not encoded as it says
+    |   `-- ResponseTooLargeError          the answer's body is larger than is accepted
     |-- ConfigurationError (ValueError)    an argument or a setting cannot work; nothing was sent
     |   |-- UnknownTransportError
     |   `-- PluginError
@@ -333,6 +334,12 @@ class DecodingError(RequestError):
     """The answer's body is not encoded as its headers say."""
 
     retryable = None
+
+
+class ResponseTooLargeError(RequestError):
+    """The answer's body is larger than is accepted; the rest of it was not read."""
+
+    retryable = False
 
 
 class ConfigurationError(LangCacheError, ValueError):

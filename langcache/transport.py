@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import ConfigurationError
 from .http import Request, Response
+from .tls import TLSConfig
+
+DEFAULT_IDLE_TIMEOUT: Final = 50.0
+"""How many seconds a connection may have been idle to be used again: less than most servers and balancers keep one."""
+
+DEFAULT_MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
+"""How many bytes the body of an answer may have, decoded."""
+
+_HONOURED_BY: Final[Mapping[str, str]] = dict.fromkeys(
+    ("tls", "proxy", "no_proxy", "connect_timeout_ms", "idle_timeout_ms", "max_response_bytes"),
+    "urllib3, requests and aiohttp",
+)
+"""The options that not every transport can honour, and the built-in ones that can."""
 
 
 @runtime_checkable
@@ -54,10 +67,33 @@ class TransportOptions:
     """The caller's own HTTP client for async calls, which the transport "supplied" takes."""
     proxies: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """The proxies' URLs by the scheme that they serve, "all" for any, and under "no" the hosts that need none."""
+    tls: TLSConfig = field(default_factory=TLSConfig)
+    """Whom to trust and what to show; ``tls.context()`` is the `ssl.SSLContext` for a new connection."""
+    connect_timeout: float | None = None
+    """How many seconds making a connection may take, TLS included; None for all that the attempt has."""
+    idle_timeout: float = DEFAULT_IDLE_TIMEOUT
+    """How many seconds a connection may have been idle to be used again; 0 for a new one every time."""
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    """How many bytes the body of an answer may have, decoded (see `langcache.content`)."""
+    given: Collection[str] = frozenset()
+    """Which of the client's arguments for these the caller gave, in difference to defaults and the environment's."""
 
     def __post_init__(self) -> None:
         if isinstance(self.pool_size, bool) or not isinstance(self.pool_size, int) or self.pool_size < 1:
             raise ConfigurationError(f"pool_size must be a whole number of 1 or more, not {self.pool_size!r}")
+        limit = self.max_response_bytes
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise ConfigurationError(f"max_response_bytes must be a whole number of 1 or more, not {limit!r}")
+
+    def refuse_all_but(self, honoured: Collection[str], transport: str) -> None:
+        """Raise ConfigurationError where the caller gave an option that `transport` does not honour.
+
+        `honoured` has the names of the client's arguments: ``"tls"``, ``"proxy"``, ``"no_proxy"``,
+        ``"connect_timeout_ms"``, ``"idle_timeout_ms"``, ``"max_response_bytes"``.
+        """
+        for name in sorted(self.given):
+            if name in _HONOURED_BY and name not in honoured:
+                raise ConfigurationError(f"{transport} does not honour {name}; the transports {_HONOURED_BY[name]} do")
 
     def proxy_for(self, url: str) -> str | None:
         """Return the URL of the proxy that requests to `url` go through, or None for none.
@@ -70,10 +106,11 @@ class TransportOptions:
         if any(_names(entry.strip().lower(), target) for entry in self.proxies.get("no", "").split(",")):
             return None
         proxy = self.proxies.get(target.scheme) or self.proxies.get("all")
-        return _checked_proxy(proxy) if proxy else None
+        return checked_proxy(proxy) if proxy else None
 
 
 _PORTS = {"http": 80, "https": 443}
+_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h", "socks4", "socks4a")
 
 
 def _names(entry: str, target: SplitResult) -> bool:
@@ -96,16 +133,18 @@ def _names(entry: str, target: SplitResult) -> bool:
     return host == name or host.endswith(f".{name}")
 
 
-def _checked_proxy(proxy: str) -> str:
+def checked_proxy(proxy: str) -> str:
     """Return a proxy's URL with its scheme; no error shows it, because it may carry a password."""
     url = proxy if "://" in proxy else f"http://{proxy}"
     try:
         parts = urlsplit(url)
         usable = bool(parts.hostname) and (parts.port is None or parts.port > 0) and "@" not in parts.path
+        usable = usable and parts.scheme.lower() in _PROXY_SCHEMES
     except ValueError:
         usable = False
     if not usable:
         raise ConfigurationError(
-            "A proxy's URL is not valid; write http://[USER:PASSWORD@]HOST[:PORT], percent-encoded"
+            "A proxy's URL is not valid; write SCHEME://[USER:PASSWORD@]HOST[:PORT], percent-encoded, with one of "
+            f"the schemes {', '.join(_PROXY_SCHEMES)}"
         )
     return url
