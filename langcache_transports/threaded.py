@@ -25,27 +25,30 @@ Call = Callable[[], Response]
 class ThreadedTransport:
     """Runs a sync transport's `send` in threads, at most `threads` at a time; further calls wait their turn.
 
-    The wait for a thread counts for the attempt's timeout. A cancelled call returns at once; its thread finishes the
-    exchange, for as long as the timeout lets it, but keeps neither the client nor the process alive. The transport
-    itself stays its owner's to close.
+    The wait for a thread counts for the attempt's timeout; where the transport knows another limit than the request's
+    (its method ``limit(request)``, in seconds or None), that one holds. A cancelled call returns at once; its thread
+    finishes the exchange, for as long as the timeout lets it, but keeps neither the client nor the process alive. The
+    transport itself stays its owner's to close.
     """
 
     def __init__(self, transport: Transport, threads: int) -> None:
         self._transport = transport
+        self._limit: Callable[[Request], float | None] = getattr(transport, "limit", _timeout)
         self._workers = _Workers(threads)
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
         if self._workers.process != os.getpid():  # threads do not survive a fork
             self._workers = _Workers(self._workers.limit)
+        limit = self._limit(request)
         submitted = self._workers.submit(self._call(request))
         future = asyncio.wrap_future(submitted)
         try:
-            await asyncio.wait([future], timeout=None if request.timeout is None else request.timeout + _GRACE)
+            await asyncio.wait([future], timeout=None if limit is None else limit + _GRACE)
             if future.done():
                 return future.result()
             kind = ReadTimeout if submitted.running() else PoolTimeout
-            raise kind(f"{request.method} {display_url(request.url)}: nothing after {request.timeout} s")
+            raise kind(f"{request.method} {display_url(request.url)}: nothing after {limit} s")
         finally:
             future.cancel()  # where it is not done, nobody waits for it any more
             # Its exception's traceback holds this frame: without this, a failed call would be a reference cycle.
@@ -73,6 +76,10 @@ class ThreadedTransport:
     async def aclose(self) -> None:
         """The same as `close`, which waits for nothing."""
         self.close()
+
+
+def _timeout(request: Request) -> float | None:
+    return request.timeout
 
 
 class _Workers:

@@ -21,6 +21,10 @@ class HttpxClient:
             answer = self._client.send(_build(self._client, request), stream=False)
             return neutral(answer, answer.status_code, _content(answer))
 
+    def limit(self, request: Request) -> float | None:
+        """Return the timeout of ours that holds, in seconds, or None where it is the client's own, whatever that is."""
+        return request.timeout if has_own_timeout(request) else None
+
     def close(self) -> None:
         """Do nothing: the client is its owner's."""
 

@@ -11,7 +11,10 @@ from .translation import neutral, translated
 
 
 class RequestsSession:
-    """Sends with the caller's session. A session has no timeout of its own, so that of the LangCache client holds."""
+    """Sends with the caller's session. A session has no timeout of its own, so that of the LangCache client holds.
+
+    It calls the session's `request`, which subclasses override to add what they add to every request.
+    """
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -19,31 +22,38 @@ class RequestsSession:
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
         with translated(request):
-            prepared = self._prepared(request)
-            settings = self._session.merge_environment_settings(prepared.url, {}, None, None, None)
-            answer = self._session.send(prepared, timeout=request.timeout, allow_redirects=False, **settings)
-            return neutral(answer, answer.status_code, answer.content)
-
-    def _prepared(self, request: Request) -> Any:
-        import requests  # the session's own library, so it is there and loaded
-
-        prepared = self._session.prepare_request(
-            requests.Request(
+            answer = self._session.request(
                 request.method,
                 request.url,
                 headers=request.headers.as_dict(),
                 data=request.content,
-                # Without an auth of its own, requests takes a password of .netrc, in the place of the bearer token.
-                auth=_as_it_is if self._session.auth is None else None,
+                # Without an auth, requests takes a password of .netrc, in the place of the bearer token.
+                auth=_Finishing(request.url, self._session.auth),
+                timeout=request.timeout,
+                allow_redirects=False,
             )
-        )
-        # requests decodes escapes that it finds unnecessary; a path segment of "%2E%2E" would become another path.
-        prepared.url = urlsplit(str(prepared.url))._replace(path=urlsplit(request.url).path).geturl()
-        return prepared
+            return neutral(answer, answer.status_code, answer.content)
 
     def close(self) -> None:
         """Do nothing: the session is its owner's."""
 
 
-def _as_it_is(prepared: Any) -> Any:
-    return prepared
+class _Finishing:
+    """The last step in which requests prepares a request: the path as it was given, then the session's own auth.
+
+    requests decodes escapes that it finds unnecessary; a path segment of "%2E%2E" would become another path, and an
+    auth that signs the URL would sign that one.
+    """
+
+    def __init__(self, url: str, auth: Any) -> None:
+        self._url = url
+        self._auth = auth
+
+    def __call__(self, prepared: Any) -> Any:
+        from requests.auth import HTTPBasicAuth  # the session's own library, so it is there and loaded
+
+        prepared.url = urlsplit(str(prepared.url))._replace(path=urlsplit(self._url).path).geturl()
+        if not self._auth:
+            return prepared
+        auth = HTTPBasicAuth(*self._auth) if isinstance(self._auth, tuple) else self._auth
+        return auth(prepared)

@@ -21,8 +21,7 @@ class Urllib3Pool:
 
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        own = self._has_timeout and not has_own_timeout(request)
-        timeout: dict[str, float | None] = {} if own else {"timeout": request.timeout}
+        timeout: dict[str, float | None] = {} if self._is_limit_own(request) else {"timeout": request.timeout}
         with translated(request):
             answer = self._pool.request(
                 request.method,
@@ -35,6 +34,13 @@ class Urllib3Pool:
                 **timeout,
             )
             return neutral(answer, answer.status, answer.data)
+
+    def limit(self, request: Request) -> float | None:
+        """Return the timeout of ours that holds, in seconds, or None where it is the pool's own, whatever that is."""
+        return None if self._is_limit_own(request) else request.timeout
+
+    def _is_limit_own(self, request: Request) -> bool:
+        return self._has_timeout and not has_own_timeout(request)
 
     def close(self) -> None:
         """Do nothing: the pool is its owner's."""

@@ -23,6 +23,7 @@ from yarl import URL
 from langcache import LangCache, Request, Response, errors
 from langcache.httpclient import AsyncHttpClient, HttpClient
 from langcache_transports.embedded import DataPlane
+from langcache_transports.supplied import HttpxClient, Urllib3Pool
 from tests.local_server import LocalServer
 
 NO_ENTRIES = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
@@ -609,3 +610,46 @@ def test_errors_of_the_callers_own_hooks_pass(answering: LocalServer) -> None:
         with pytest.raises(kind) as caught:
             call("httpx", answering.url, prepare=prepare)
         assert not isinstance(caught.value, errors.APIError)
+
+
+def test_a_session_that_overrides_request_takes_effect(answering: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Subclasses override `request` to add a header, a base URL or a log line to every exchange."""
+
+    class Tagged(requests.Session):
+        def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
+            kwargs["headers"] = {**kwargs["headers"], "X-Tag": "mine"}
+            return super().request(method, url, *args, **kwargs)
+
+    monkeypatch.setitem(MAKERS, "requests", lambda headers: Tagged())
+    call("requests", answering.url)
+    assert answering.requests[0].headers["x-tag"] == "mine"
+
+
+def test_an_auth_that_signs_sees_the_url_that_is_sent(answering: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Signature(requests.auth.AuthBase):
+        def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+            prepared.headers["X-Signed"] = prepared.path_url
+            return prepared
+
+    def sign(session: requests.Session) -> None:
+        session.auth = Signature()
+
+    call("requests", answering.url, prepare=sign, method="delete_by_id", entry_id="..")
+    [seen] = answering.requests
+    assert seen.headers["x-signed"] == seen.url
+    assert seen.url.endswith("/%2E%2E")
+
+
+@pytest.mark.parametrize(
+    ("transport", "limit"),
+    [
+        (HttpxClient(object()), None),
+        (Urllib3Pool(urllib3.PoolManager(timeout=60)), None),
+        (Urllib3Pool(urllib3.PoolManager()), 10),
+    ],
+    ids=["httpx", "urllib3 with a timeout", "urllib3 without"],
+)
+def test_the_limit_of_an_attempt_is_the_clients_own_where_it_has_one(transport: Any, limit: float | None) -> None:
+    """So that an async call, which waits for a thread, does not give up before the client does."""
+    assert transport.limit(Request("GET", "http://x/", timeout=10)) == limit
+    assert transport.limit(Request("GET", "http://x/", timeout=1, options={"timeout_ms": 1000})) == 1

@@ -239,3 +239,25 @@ def test_a_thread_that_cannot_be_started_costs_one_call_and_not_the_pool(monkeyp
             asyncio.run(transport.send(REQUEST))
     assert asyncio.run(transport.send(REQUEST)).status_code == 200
     transport.close()
+
+
+class Patient(Gate):
+    """A sync transport with a timeout of its own, which is longer than the request's."""
+
+    def limit(self, request: Request) -> float | None:
+        return None
+
+
+def test_a_transport_with_a_limit_of_its_own_is_waited_for() -> None:
+    """A caller's client brings its own timeout, which holds where no other was set."""
+
+    async def main() -> Response:
+        gate = Patient()
+        transport = ThreadedTransport(gate, 1)
+        call = asyncio.ensure_future(transport.send(REQUEST.with_timeout(0.001)))
+        done, _ = await asyncio.wait([call], timeout=0.2)
+        assert not done
+        gate.open.set()
+        return await call
+
+    assert asyncio.run(main()).status_code == 200
