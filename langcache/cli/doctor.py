@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING
 import langcache
 
 from . import connection
-from .installation import Finding, Provider, mixture_findings, owner_among, ownership_findings, providers_of
+from .installation import (
+    Finding,
+    Provider,
+    mixture_findings,
+    owner_among,
+    ownership_findings,
+    providers_of,
+)
 
 if TYPE_CHECKING:
     from .. import Middleware, Next, Request, Response, Steps
@@ -55,10 +62,10 @@ def add_to(commands: Commands) -> None:
 
 def _run(chosen: argparse.Namespace) -> int:
     package = Path(str(langcache.__file__)).parent.resolve()
-    providers = providers_of(package)
+    providers, unreadable = providers_of(package)
     owner = owner_among(providers, package)
     mixture = list(mixture_findings(owner, package))
-    warnings = [*ownership_findings(providers, owner, package), *mixture]
+    warnings = [*ownership_findings(providers, owner, package), *mixture, *unreadable]
     _show_installation(owner)
     _show("Versions", _versions())
     for title, group in (("Transports", "langcache.transports"), ("Plugins", "langcache.plugins")):

@@ -62,22 +62,35 @@ class Provider:
 # Which distribution owns the package
 
 
-def providers_of(package: Path) -> list[Provider]:
-    """Return the distributions that provide `package` or another langcache, in the order of sys.path.
+def providers_of(package: Path) -> tuple[list[Provider], list[Finding]]:
+    """Return the distributions that provide `package` or another langcache, and what was found wrong on the way.
 
-    A directory in development has its metadata twice, for pip and for setuptools, which counts once.
+    They are in the order of sys.path. A directory in development has its metadata twice, for pip and for setuptools,
+    which counts once.
     """
     found: dict[tuple[str, str, Path], Provider] = {}
+    unreadable: list[Finding] = []
     for distribution in distributions():
-        try:
-            provider = _provider(distribution, package)
-        except (TypeError, ValueError):
-            continue  # without a name, or not readable: a stranger's broken metadata must not end the report
-        if provider is not None:
-            key = (_normalized(provider.name), provider.version, provider.package)
-            if key not in found or provider.editable:
-                found[key] = provider
-    return list(found.values())
+        seen = _read(distribution, package)
+        if isinstance(seen, Finding):
+            unreadable.append(seen)
+        elif seen is not None:
+            key = (_normalized(seen.name), seen.version, seen.package)
+            if key not in found or seen.editable:
+                found[key] = seen
+    return list(found.values()), unreadable
+
+
+def _read(distribution: Distribution, package: Path) -> Provider | Finding | None:
+    try:
+        return _provider(distribution, package)
+    except (TypeError, ValueError) as error:  # a stranger's broken metadata must not end the report
+        place = getattr(distribution, "_path", distribution.locate_file(""))
+        return Finding(
+            f"The metadata in {place} cannot be read ({type(error).__name__}): whether that distribution provides "
+            "the import package langcache too cannot be told.",
+            "Reinstall that distribution, or delete the directory where nothing belongs to it.",
+        )
 
 
 def _provider(distribution: Distribution, package: Path) -> Provider | None:

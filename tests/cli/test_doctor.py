@@ -190,6 +190,18 @@ def test_what_an_interrupted_installation_left_is_passed_over(doctor: Doctor, tm
     assert doctor(site).status == 0
 
 
+def test_metadata_that_cannot_be_read_is_named(doctor: Doctor, tmp_path: Path) -> None:
+    """It may be another distribution's that provides the package too."""
+    site = installed(tmp_path / "site")
+    broken = site / "stranger-1.dist-info"
+    broken.mkdir()
+    (broken / "METADATA").write_text("Metadata-Version: 2.1\nVersion: 1\n")
+    told = doctor(site)
+    assert told.status == 1
+    [warning] = told.warnings
+    assert str(broken) in warning
+
+
 def test_installed_plugins_are_listed_with_their_distribution(doctor: Doctor, tmp_path: Path) -> None:
     site = installed(tmp_path / "site")
     described(site, "stranger", "2.5", entry_points_txt="[langcache.plugins]\naudit = stranger.audit:plugin\n")
