@@ -42,6 +42,7 @@ import inspect
 import re
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from .http import NO_HEADERS, Headers, Response, display_url
@@ -102,7 +103,8 @@ class LangCacheError(Exception):
         self.raw_response = raw_response
         self.status_code = 0 if raw_response is None else raw_response.status_code
         headers = NO_HEADERS if raw_response is None else raw_response.headers
-        self.headers = Headers(headers) if isinstance(headers, dict) else headers
+        # The libraries' own kinds of headers ignore the case of names already; plain mappings do not.
+        self.headers = Headers(headers) if isinstance(headers, (dict, MappingProxyType)) else headers
         if body is None:
             body = _text(raw_response)
         self.body = body

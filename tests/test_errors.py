@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
+from types import MappingProxyType
 from typing import Any
 
 import pydantic
@@ -43,6 +44,7 @@ from langcache.errors import (
     ReadTimeout,
     RemoteProtocolError,
     RequestError,
+    ResponseTooLargeError,
     ResponseValidationError,
     StatusError,
     TimeoutException,
@@ -324,6 +326,7 @@ TREE: tuple[tuple[type[LangCacheError], tuple[type[BaseException], ...]], ...] =
     (ProxyError, (RequestError,)),
     (RemoteProtocolError, (RequestError,)),
     (DecodingError, (RequestError,)),
+    (ResponseTooLargeError, (RequestError,)),
     (ConfigurationError, (LangCacheError, ValueError)),
     (UnknownTransportError, (ConfigurationError,)),
     (PluginError, (ConfigurationError,)),
@@ -371,6 +374,7 @@ def test_the_other_statuses_are_not_retryable(status: int) -> None:
         (ProxyError, True),
         (RemoteProtocolError, None),
         (DecodingError, None),
+        (ResponseTooLargeError, False),
         (ConfigurationError, False),
         (UnknownTransportError, False),
         (PluginError, False),
@@ -663,3 +667,18 @@ def test_a_thing_is_named_by_its_kind_and_never_by_its_value() -> None:
     assert describe(errors) == "langcache.errors"
     assert describe(functools.partial(print, "sk-5ecret")) == "functools.partial"
     assert describe("sk-5ecret") == "builtins.str"
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "7"}, MappingProxyType({"Retry-After": "7"})], ids=["dict", "proxy"]
+)
+def test_headers_ignore_case_whatever_the_error_was_built_with(headers: Mapping[str, str]) -> None:
+    class Answer:
+        status_code = 429
+        text = ""
+
+    answer: Any = Answer()
+    answer.headers = headers
+    error = errors.LangCacheError("boom", answer)
+    assert error.headers["retry-after"] == "7"
+    assert error.retry_after == 7
