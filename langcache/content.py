@@ -29,7 +29,8 @@ class BodyDecoder:
     def __init__(self, headers: Mapping[str, str], limit: int) -> None:
         self._limit = limit
         self._parts: list[bytes] = []
-        self._size = 0
+        self.size = 0
+        """How many bytes there are so far, decoded."""
         value = headers.get("content-encoding", "") or ""
         codings = [coding for item in value.split(",") if (coding := item.strip().lower()) not in ("", "identity")]
         unknown = [coding for coding in codings if coding not in ("gzip", "x-gzip", "deflate")]
@@ -44,12 +45,12 @@ class BodyDecoder:
             return
         while piece:
             # One byte more than there is room for tells that there is too much.
-            decoded, piece = self._inflate.decode(piece, self._limit - self._size + 1)
+            decoded, piece = self._inflate.decode(piece, self._limit - self.size + 1)
             self._add(decoded)
 
     def _add(self, decoded: bytes) -> None:
-        self._size += len(decoded)
-        if self._size > self._limit:
+        self.size += len(decoded)
+        if self.size > self._limit:
             raise ResponseTooLargeError(
                 f"The answer's body is larger than {self._limit} bytes, which is the most that is accepted"
             )

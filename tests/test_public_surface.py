@@ -34,7 +34,10 @@ SIGNATURES = {
         "retry_config: 'OptionalNullable[RetryConfig]' = Unset(), timeout_ms: 'float | None' = None, "
         "debug_logger: 'Logger | None' = None, *, transport: 'str | Transport | AsyncTransport | None' = None, "
         "async_transport: 'str | AsyncTransport | None' = None, plugins: 'Iterable[object]' = (), "
-        "pool_size: 'int' = 32) -> 'None'"
+        "pool_size: 'int' = 32, tls: 'TLSConfig | None' = None, proxy: 'str | None' = None, "
+        "no_proxy: 'str | Iterable[str] | None' = None, trust_env: 'bool' = True, "
+        "connect_timeout_ms: 'float | None' = None, idle_timeout_ms: 'float | None' = None, "
+        "max_response_bytes: 'int | None' = None) -> 'None'"
     ),
     "set": (
         "(self, *, prompt: 'str', response: 'str', attributes: 'Mapping[str, str] | None' = None, "
