@@ -48,7 +48,7 @@ class Answers:
         for entry in found.data:
             assert_type(entry.similarity, float)
             assert_type(entry.attributes, dict[str, str])
-            assert_type(entry.search_strategy, SearchStrategy | str)
+            assert_type(entry.search_strategy, SearchStrategy)
             return entry.response
         return None
 
@@ -68,7 +68,7 @@ class Answers:
             assert_type(error.headers, Mapping[str, str])
             assert_type(error.data.title, str)
             assert_type(error.data.detail, str | None)
-            assert_type(error.data.type, models.BadRequestErrorURI | str)
+            assert_type(error.data.type, models.BadRequestErrorURI)
             raise
         except TimeoutException:
             return 0

@@ -5,18 +5,25 @@ from __future__ import annotations
 from enum import EnumMeta
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetPydanticSchema
 from pydantic import BaseModel as PydanticBaseModel
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
 
 
 class BaseModel(PydanticBaseModel):
+    """The base of all models; programs derive their own from it, with fields of any class and with aliases or not."""
+
+    model_config = ConfigDict(populate_by_name=True, arbitrary_types_allowed=True, protected_namespaces=())
+
+
+class WireModel(BaseModel):
     """A model that is built by Python names or wire names, ignores members it does not know and dumps Python names."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, protected_namespaces=())
+    model_config = ConfigDict(alias_generator=to_camel)
 
 
-class RequestModel(BaseModel):
+class RequestModel(WireModel):
     """A model that is sent: it refuses what JSON cannot carry, and nothing else."""
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -46,6 +53,17 @@ def _empty_for_null(kind: type[list[Any]] | type[dict[str, str]]) -> BeforeValid
 
 NullableList = _empty_for_null(list)
 NullableDict = _empty_for_null(dict)
+
+
+def _or_text(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    return handler(Annotated[source | str, Field(union_mode="left_to_right")])
+
+
+OPEN = GetPydanticSchema(_or_text)
+"""Marks an enum in an answer: a value that it has not, of a newer service, stays a plain string.
+
+To type checkers the field is the enum alone, as programs are written for it.
+"""
 
 
 class OpenEnumMeta(EnumMeta):

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from .base import BaseModel, NullableDict
-from .searchstrategy import OpenSearchStrategy, SearchStrategy
+from .base import OPEN, NullableDict, WireModel
+from .searchstrategy import SearchStrategy
 
 
 class CacheEntryTypedDict(TypedDict):
@@ -19,10 +19,10 @@ class CacheEntryTypedDict(TypedDict):
     response: str
     attributes: dict[str, str]
     similarity: float
-    search_strategy: SearchStrategy | str
+    search_strategy: SearchStrategy
 
 
-class CacheEntry(BaseModel):
+class CacheEntry(WireModel):
     """One entry that a search found."""
 
     id: str
@@ -35,5 +35,5 @@ class CacheEntry(BaseModel):
     """The attributes it was stored with."""
     similarity: float
     """How close its prompt is to the searched one: normalised cosine similarity, 0 to 1, higher is closer."""
-    search_strategy: OpenSearchStrategy
+    search_strategy: Annotated[SearchStrategy, OPEN]
     """The strategy that found it."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typing_extensions import TypedDict
 
-from .base import BaseModel, NullableList
+from .base import NullableList, WireModel
 from .cacheentry import CacheEntry, CacheEntryTypedDict
 
 
@@ -17,7 +17,7 @@ class ConversationalSearchResponseContentTypedDict(TypedDict):
     data: list[CacheEntryTypedDict]
 
 
-class ConversationalSearchResponseContent(BaseModel):
+class ConversationalSearchResponseContent(WireModel):
     """The entries that were found, and the prompt that was looked for."""
 
     actual_prompt: str

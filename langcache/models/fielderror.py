@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
-from .base import BaseModel
+from .base import WireModel
 
 
 class FieldErrorTypedDict(TypedDict):
@@ -15,7 +15,7 @@ class FieldErrorTypedDict(TypedDict):
     message: str
 
 
-class FieldError(BaseModel):
+class FieldError(WireModel):
     """One field that a refused request got wrong."""
 
     field: str

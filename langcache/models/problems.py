@@ -10,11 +10,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any, cast
 
-from pydantic import Field, ValidationError
+from pydantic import GetPydanticSchema, ValidationError
 from pydantic_core import from_json
 from typing_extensions import Self
 
-from .base import BaseModel
+from .base import OPEN, WireModel
 from .fielderror import FieldError
 from .problemtypes import (
     AuthenticationErrorType,
@@ -27,16 +27,18 @@ from .problemtypes import (
     UnexpectedErrorType,
 )
 
-_OPEN = Field(union_mode="left_to_right")
-_BLANK = "about:blank"
+_BLANK: Any = "about:blank"
+
+# To type checkers the type of a problem is what each status makes of it, which "str" would not let them.
+_TEXT = GetPydanticSchema(lambda _, handler: handler(str))
 
 
-class Problem(BaseModel):
+class Problem(WireModel):
     """A problem document."""
 
     title: str
     """The kind of problem, in a few words."""
-    type: str = _BLANK
+    type: Annotated[Any, _TEXT] = _BLANK
     """The kind of problem, as a URI reference."""
     status: int | None = None
     """The HTTP status."""
@@ -46,7 +48,7 @@ class Problem(BaseModel):
     """Where it went wrong, as a URI reference."""
 
     @classmethod
-    def read(cls, content: bytes, status: int) -> Self:
+    def read(cls, content: bytes | str, status: int) -> Self:
         """Read what `content` says of an error with this HTTP `status`; it never fails."""
         document: dict[str, Any] = {"title": phrase(status), "status": status, **_members(content)}
         try:
@@ -57,7 +59,7 @@ class Problem(BaseModel):
         return cls.model_validate({"title": phrase(status), "status": status, **members})
 
 
-def _members(content: bytes) -> dict[str, Any]:
+def _members(content: bytes | str) -> dict[str, Any]:
     try:
         document: object = from_json(content)
     except ValueError:
@@ -76,7 +78,7 @@ def phrase(status: int) -> str:
 class BadRequestErrorData(Problem):
     """The problem of a 400."""
 
-    type: Annotated[BadRequestErrorType | str, _OPEN] = _BLANK
+    type: Annotated[BadRequestErrorType, OPEN] = _BLANK
     status: int | None = 400
     fields: list[FieldError] | None = None
     """The fields that the request got wrong, where the service tells."""
@@ -85,47 +87,47 @@ class BadRequestErrorData(Problem):
 class AuthenticationErrorData(Problem):
     """The problem of a 401."""
 
-    type: Annotated[AuthenticationErrorType | str, _OPEN] = _BLANK
+    type: Annotated[AuthenticationErrorType, OPEN] = _BLANK
     status: int | None = 401
 
 
 class ForbiddenErrorData(Problem):
     """The problem of a 403."""
 
-    type: Annotated[ForbiddenErrorType | str, _OPEN] = _BLANK
+    type: Annotated[ForbiddenErrorType, OPEN] = _BLANK
     status: int | None = 403
 
 
 class NotFoundErrorData(Problem):
     """The problem of a 404."""
 
-    type: Annotated[NotFoundErrorType | str, _OPEN] = _BLANK
+    type: Annotated[NotFoundErrorType, OPEN] = _BLANK
     status: int | None = 404
 
 
 class PayloadTooLargeErrorData(Problem):
     """The problem of a 413."""
 
-    type: Annotated[PayloadTooLargeErrorType | str, _OPEN] = _BLANK
+    type: Annotated[PayloadTooLargeErrorType, OPEN] = _BLANK
     status: int | None = 413
 
 
 class FailedDependencyErrorData(Problem):
     """The problem of a 424."""
 
-    type: Annotated[FailedDependencyErrorType | str, _OPEN] = _BLANK
+    type: Annotated[FailedDependencyErrorType, OPEN] = _BLANK
     status: int | None = 424
 
 
 class TooManyRequestsErrorData(Problem):
     """The problem of a 429."""
 
-    type: Annotated[TooManyRequestsErrorType | str, _OPEN] = _BLANK
+    type: Annotated[TooManyRequestsErrorType, OPEN] = _BLANK
     status: int | None = 429
 
 
 class UnexpectedErrorData(Problem):
     """The problem of a 500."""
 
-    type: Annotated[UnexpectedErrorType | str, _OPEN] = _BLANK
+    type: Annotated[UnexpectedErrorType, OPEN] = _BLANK
     status: int | None = 500

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typing_extensions import TypedDict
 
-from .base import BaseModel, NullableList
+from .base import NullableList, WireModel
 from .cacheentry import CacheEntry, CacheEntryTypedDict
 
 
@@ -16,7 +16,7 @@ class SearchResponseTypedDict(TypedDict):
     data: list[CacheEntryTypedDict]
 
 
-class SearchResponse(BaseModel):
+class SearchResponse(WireModel):
     """The entries that were found, the best first; none on a miss."""
 
     data: Annotated[list[CacheEntry], NullableList]

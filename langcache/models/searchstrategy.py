@@ -19,8 +19,5 @@ class SearchStrategy(str, Enum, metaclass=OpenEnumMeta):
     """Likeness of meaning."""
 
 
-OpenSearchStrategy = Annotated[SearchStrategy | str, Field(union_mode="left_to_right")]
-"""A strategy in an answer: the member where it is a known one."""
-
 SentSearchStrategy = Annotated[SearchStrategy | Text, Field(union_mode="left_to_right")]
 """A strategy in a request: the member where it is a known one."""

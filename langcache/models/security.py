@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from typing_extensions import NotRequired, TypedDict
 
-from .base import BaseModel
+from .base import WireModel
 
 
 class SecurityTypedDict(TypedDict):
@@ -14,7 +14,7 @@ class SecurityTypedDict(TypedDict):
     api_key: NotRequired[str | None]
 
 
-class Security(BaseModel):
+class Security(WireModel):
     """An API key; ``repr`` and ``str`` do not show it."""
 
     api_key: str | None = Field(default=None, repr=False)
