@@ -48,6 +48,58 @@ from typing import Any, ClassVar, Protocol
 from .http import NO_HEADERS, Headers, Response, display_url
 from .models import problems
 
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "AuthenticationErrorResponseContent",
+    "AuthenticationErrorResponseContentData",
+    "BadRequestError",
+    "BadRequestErrorResponseContent",
+    "BadRequestErrorResponseContentData",
+    "ClientClosedError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectTimeout",
+    "DecodingError",
+    "FailedDependencyError",
+    "FailedDependencyErrorResponseContent",
+    "FailedDependencyErrorResponseContentData",
+    "ForbiddenError",
+    "ForbiddenErrorResponseContent",
+    "ForbiddenErrorResponseContentData",
+    "LangCacheError",
+    "NetworkError",
+    "NoResponseError",
+    "NotFoundError",
+    "NotFoundErrorResponseContent",
+    "NotFoundErrorResponseContentData",
+    "PayloadTooLargeError",
+    "PayloadTooLargeErrorResponseContent",
+    "PayloadTooLargeErrorResponseContentData",
+    "PluginError",
+    "PoolTimeout",
+    "ProxyError",
+    "ReadError",
+    "ReadTimeout",
+    "RemoteProtocolError",
+    "RequestError",
+    "ResourceUnavailableErrorResponseContent",
+    "ResourceUnavailableErrorResponseContentData",
+    "ResponseTooLargeError",
+    "ResponseValidationError",
+    "TimeoutException",
+    "TooManyRequestsError",
+    "TooManyRequestsErrorResponseContent",
+    "TooManyRequestsErrorResponseContentData",
+    "UnexpectedAwaitableError",
+    "UnexpectedError",
+    "UnexpectedErrorResponseContent",
+    "UnexpectedErrorResponseContentData",
+    "UnknownTransportError",
+    "WriteError",
+    "WriteTimeout",
+]
+
 LONGEST_MESSAGE = 10_000
 """How many characters of a body a message shows at the most."""
 
@@ -127,7 +179,8 @@ class LangCacheError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An exception is pickled by its arguments, which its subclasses do not share; its fields say it all.
-        return _restore, (type(self), self.args, {**self.__dict__, "raw_response": _detached(self.raw_response)})
+        detached = _detached(self.raw_response, self.body)
+        return _restore, (type(self), self.args, {**self.__dict__, "raw_response": detached})
 
 
 def _restore(kind: type[LangCacheError], args: tuple[Any, ...], fields: dict[str, Any]) -> LangCacheError:
@@ -137,13 +190,16 @@ def _restore(kind: type[LangCacheError], args: tuple[Any, ...], fields: dict[str
     return error
 
 
-def _detached(response: Any) -> Any:
+def _detached(response: Any, body: str) -> Any:
     """Return `response` free of its connection, which cannot be pickled."""
     if response is None or isinstance(response, Response):
         return response
-    content = getattr(response, "content", None)
+    try:
+        content = getattr(response, "content", None)
+    except RuntimeError:  # an httpx response that was never read
+        content = None
     if not isinstance(content, bytes):
-        content = str(response.text).encode()
+        content = body.encode()
     return Response(response.status_code, response.headers, content)
 
 
@@ -156,6 +212,11 @@ def _text(response: RawResponse | None) -> str:
 
 class APIError(LangCacheError):
     """An error answer whose status has no class of its own."""
+
+    def __init__(self, message: str, raw_response: RawResponse | None = None, body: str | None = None) -> None:
+        if raw_response is not None and body is not None:  # as programs build one, in their tests
+            message = f"{message}: {_status_line(raw_response)}: {_shortened(body) or 'an empty body'}"
+        super().__init__(message, raw_response, body)
 
 
 class ResponseValidationError(LangCacheError):
@@ -273,11 +334,16 @@ def error_for(response: Response) -> LangCacheError:
     """Return the error that stands for `response`: the class follows the status, whatever the body is."""
     kind = _BY_STATUS.get(response.status_code)
     if kind is not None:
-        return kind(kind.problem.read(response.content, response.status_code), response)
+        return kind(kind.problem.read(_document(response), response.status_code), response)
     error = APIError(_answer_message(response), response)
     if 400 <= response.status_code < 600:
-        error.data = problems.Problem.read(response.content, response.status_code)
+        error.data = problems.Problem.read(_document(response), response.status_code)
     return error
+
+
+def _document(response: Response) -> str:
+    """Return the body as text without a byte order mark, which JSON may not have (RFC 8259, section 8.1)."""
+    return response.text.removeprefix("\ufeff")
 
 
 class RequestError(LangCacheError):

@@ -14,6 +14,7 @@ from email.utils import formatdate
 from types import MappingProxyType
 from typing import Any
 
+import httpx
 import pydantic
 import pytest
 import requests
@@ -682,3 +683,24 @@ def test_headers_ignore_case_whatever_the_error_was_built_with(headers: Mapping[
     error = errors.LangCacheError("boom", answer)
     assert error.headers["retry-after"] == "7"
     assert error.retry_after == 7
+
+
+def test_an_error_of_a_programs_own_tests_shows_status_and_body() -> None:
+    error = APIError("API error occurred", Response(418, {}, b"x"), "no attributes are configured")
+    assert str(error) == "API error occurred: 418 I'm a Teapot: no attributes are configured"
+    assert str(APIError("API error occurred", Response(418), "")).endswith(": an empty body")
+
+
+def test_an_error_with_an_answer_that_was_not_read_survives_a_pickle() -> None:
+    """As one has it whose httpx client streams."""
+    unread = httpx.Response(503, stream=httpx.ByteStream(b"x"))
+    error = LangCacheError("boom", unread, "body")
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (again.status_code, again.body, again.raw_response.content) == (503, "body", b"body")
+    assert copy.copy(error).body == "body"
+
+
+def test_a_byte_order_mark_does_not_hide_the_problem() -> None:
+    document = b'\xef\xbb\xbf{"title": "Wrong", "type": "/errors/invalid-data", "detail": "d"}'
+    error = error_for(Response(400, {"Content-Type": "application/json"}, document))
+    assert (error.data.title, error.data.detail) == ("Wrong", "d")
