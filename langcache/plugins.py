@@ -134,10 +134,19 @@ class Plugins:
             raise PluginError(f"The plugin {shown} {'; '.join(problems)}")
 
 
+_BUILT_IN = {
+    TRANSPORT_GROUP: {
+        name: EntryPoint(name, f"langcache_transports.{name}", TRANSPORT_GROUP)
+        for name in ("aiohttp", "embedded", "requests", "supplied", "threaded", "urllib3")
+    }
+}
+"""What holds where the package's own metadata is missing, as it is in bundles and where the code was copied."""
+
+
 @lru_cache(maxsize=8)
 def _installed(group: str, _search_path: Sequence[str]) -> dict[str, EntryPoint]:
     # Reading all installed distributions takes milliseconds, so it is done once for each state of sys.path.
-    return {entry_point.name: entry_point for entry_point in entry_points(group=group)}
+    return {**_BUILT_IN.get(group, {}), **{entry_point.name: entry_point for entry_point in entry_points(group=group)}}
 
 
 def _entry_points(group: str) -> dict[str, EntryPoint]:

@@ -28,6 +28,7 @@ from langcache import (
 )
 from langcache.config import Settings
 from langcache.errors import ConfigurationError, LangCacheError, PluginError, UnknownTransportError
+from langcache.plugins import Plugins
 
 
 class Echo:
@@ -444,3 +445,15 @@ def test_a_package_of_a_stranger_is_found_by_its_entry_points(tmp_path: Path) ->
         check=False,
     )
     assert (done.stderr, done.stdout.splitlines()[:2]) == ("", ["search", "closed"])
+
+
+def test_the_built_in_transports_need_no_metadata(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A bundle, or a copy of the code, has none."""
+
+    def nothing(group: str) -> tuple[()]:
+        return ()
+
+    monkeypatch.setattr("langcache.plugins.entry_points", nothing)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])  # a state of the path that was not seen before
+    for name in ("urllib3", "requests", "embedded"):
+        assert Plugins().transport(name, TransportOptions()) is not None

@@ -119,9 +119,12 @@ def _version(name: str) -> str | None:
 
 
 def _plugins(found: Iterable[EntryPoint]) -> list[tuple[str, str]]:
+    # A directory in development has its metadata twice, for pip and for setuptools.
     rows = sorted(
-        (entry.name, entry.value, "" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}")
-        for entry in found
+        {
+            (entry.name, entry.value, "" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}")
+            for entry in found
+        }
     )
     width = max((len(value) for _, value, _ in rows), default=0)
     return [(name, f"{value:<{width}}  {distribution}") for name, value, distribution in rows]

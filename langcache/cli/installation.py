@@ -27,6 +27,9 @@ _MOST_NAMES = 5
 _OFFICIAL = ("_hooks", "_version.py", "basesdk.py", "sdk.py", "sdkconfiguration.py")
 """What the official SDK has in its package directory and this package has not."""
 
+_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+"""What `importlib.metadata` raises over a file that is not as it should be."""
+
 _REINSTALL = (
     "Run `python -m pip uninstall langcache` until it finds none, delete what is left of {package}, "
     "and install the one langcache that you want."
@@ -84,7 +87,7 @@ def providers_of(package: Path) -> tuple[list[Provider], list[Finding]]:
 def _read(distribution: Distribution, package: Path) -> Provider | Finding | None:
     try:
         return _provider(distribution, package)
-    except (TypeError, ValueError) as error:  # a stranger's broken metadata must not end the report
+    except _UNREADABLE as error:  # a stranger's broken metadata must not end the report
         place = getattr(distribution, "_path", distribution.locate_file(""))
         return Finding(
             f"The metadata in {place} cannot be read ({type(error).__name__}): whether that distribution provides "
@@ -127,7 +130,8 @@ def _recorded(distribution: Distribution) -> dict[str, str]:
 def _editable_project(distribution: Distribution) -> Path | None:
     """Return the directory of which `distribution` is an editable installation (PEP 610), or None."""
     origin: dict[str, Any] = json.loads(distribution.read_text("direct_url.json") or "{}")
-    if not origin.get("dir_info", {}).get("editable"):
+    directory: dict[str, Any] = origin.get("dir_info") or {}
+    if not directory.get("editable"):
         return None
     url: str = origin["url"]
     return Path(url2pathname(urlsplit(url).path))
@@ -167,7 +171,7 @@ def _differences(owner: Provider) -> tuple[list[str], list[str], list[str]]:
 def _is_changed(path: Path, recorded: str) -> bool:
     """Say whether the file has another hash than RECORD says; hashes of unknown kinds are believed."""
     kind, _, expected = recorded.partition("=")
-    if kind not in hashlib.algorithms_guaranteed or not expected:
+    if kind not in hashlib.algorithms_guaranteed or kind.startswith("shake") or not expected:
         return False
     digest = hashlib.new(kind, path.read_bytes()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != expected
@@ -185,7 +189,7 @@ def ownership_findings(providers: list[Provider], owner: Provider | None, packag
         hidden = "".join(f" It hides {provider} in {provider.package.parent}." for provider in providers)
         yield Finding(
             f"No distribution's metadata covers {package}: it is a copy, or a checkout that is not installed.{hidden}",
-            "Install it (`python -m pip install DIRECTORY`): transports and plugins are found by the metadata. Where "
+            "Install it (`python -m pip install DIRECTORY`), so that its version and its files can be told. Where "
             f"another is meant, take {package.parent} off PYTHONPATH, and do not work in that directory.",
         )
     for provider in claiming:

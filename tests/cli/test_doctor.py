@@ -91,7 +91,7 @@ def described(directory: Path, name: str = "langcache", version: str = VERSION, 
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     (metadata / "entry_points.txt").write_text(distribution("langcache").read_text("entry_points.txt") or "")
     for key, text in texts.items():
-        (metadata / key.replace("_txt", ".txt").replace("_json", ".json")).write_text(text)
+        (metadata / key.replace("_txt", ".txt").replace("url_json", "url.json")).write_text(text)
     return directory
 
 
@@ -202,6 +202,30 @@ def test_metadata_that_cannot_be_read_is_named(doctor: Doctor, tmp_path: Path) -
     assert str(broken) in warning
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("direct_url.json", '{"url": "file:///x", "dir_info": []}'),
+        ("direct_url.json", "[]"),
+        ("RECORD", "langcache/new.py,shake_128=AAAA,1\n"),
+    ],
+)
+def test_no_metadata_ends_the_report(doctor: Doctor, tmp_path: Path, file: str, text: str) -> None:
+    site = installed(tmp_path / "site")
+    described(site, "stranger", "2.5", top_level_txt="langcache\n", **{file.replace(".", "_"): text})
+    told = doctor(site)
+    assert told.status == 1
+    assert any("stranger" in warning for warning in told.warnings)
+
+
+def test_what_the_terminal_cannot_show_does_not_end_the_report(doctor: Doctor, tmp_path: Path) -> None:
+    told = doctor(
+        installed(tmp_path / "site"), PYTHONIOENCODING="ascii", LANGCACHE_SERVER_URL="http://\u00fcn\u00ef.invalid",
+        LANGCACHE_API_KEY="k", LANGCACHE_CACHE_ID="c",
+    )  # fmt: skip
+    assert told.line("search") == "failed"
+
+
 def test_installed_plugins_are_listed_with_their_distribution(doctor: Doctor, tmp_path: Path) -> None:
     site = installed(tmp_path / "site")
     described(site, "stranger", "2.5", entry_points_txt="[langcache.plugins]\naudit = stranger.audit:plugin\n")
@@ -293,7 +317,6 @@ def test_a_library_that_is_missing_is_told(doctor: Doctor, libraries: Path, tmp_
 
 @pytest.mark.parametrize("hides", [False, True])
 def test_a_copy_without_metadata_is_told(doctor: Doctor, tmp_path: Path, hides: bool) -> None:
-    """Without metadata no transport is found, unless by that of an installation that the copy hides."""
     copy = copied(tmp_path / "copy")
     path = [copy, installed(tmp_path / "site")] if hides else [copy]
     told = doctor(*path)
@@ -304,7 +327,7 @@ def test_a_copy_without_metadata_is_told(doctor: Doctor, tmp_path: Path, hides: 
     assert (f"It hides langcache {VERSION} in {tmp_path / 'site'}." in warning) is hides
     assert "python -m pip install" in warning
     assert f"take {copy} off PYTHONPATH" in warning
-    assert ("No transport answers to 'urllib3'" in told.text) is not hides
+    assert "sync calls: langcache_transports.urllib3.Urllib3Transport" in told.text
 
 
 def test_the_official_sdk_is_found_in_a_copy_too(doctor: Doctor, tmp_path: Path) -> None:
