@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from .config import UNSET, BackoffStrategy, RetryConfig
     from .hookspecs import hookimpl
     from .http import Headers, Request, Response
-    from .steps import Middleware, Next, Steps, resolve, send, sleep
+    from .steps import Middleware, Next, Steps
+    from .steps import resolve as resolve
+    from .steps import send as send
+    from .steps import sleep as sleep
     from .tls import TLSConfig
     from .transport import AsyncTransport, Transport, TransportOptions
 
@@ -39,13 +42,11 @@ __all__ = [
     "hookimpl",
     "httpclient",
     "models",
-    "resolve",
-    "send",
-    "sleep",
     "types",
     "utils",
 ]
 
+# What a middleware uses is not among them: `from langcache import *` must not replace a program's own `sleep`.
 _MODULES = {
     "client": ["LangCache"],
     "config": ["UNSET", "BackoffStrategy", "RetryConfig"],

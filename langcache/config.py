@@ -256,7 +256,7 @@ def read_transport_options(
 
 def _proxies(proxy: str | None, no_proxy: str | Iterable[str] | None, trust_env: bool) -> Mapping[str, str]:
     """Return the proxies by scheme, and under "no" the hosts without one; an argument replaces the environment's."""
-    proxies = environment_proxies() if trust_env else {}
+    proxies: Mapping[str, str] = environment_proxies() if trust_env else {}
     if proxy is not None:
         if not isinstance(proxy, str):
             raise ConfigurationError(f"proxy must be a URL, not {type(proxy).__name__}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -21,13 +22,15 @@ def raw_deflate(body: bytes) -> bytes:
     return stream.compress(body) + stream.flush()
 
 
-ENCODINGS = {
+Encode = Callable[[bytes], bytes]
+
+ENCODINGS: dict[str, Encode] = {
     "": lambda body: body,
     "identity": lambda body: body,
-    "gzip": gzip.compress,
-    "x-gzip": gzip.compress,
-    "GZip": gzip.compress,
-    "deflate": zlib.compress,
+    "gzip": lambda body: gzip.compress(body),
+    "x-gzip": lambda body: gzip.compress(body),
+    "GZip": lambda body: gzip.compress(body),
+    "deflate": lambda body: zlib.compress(body),
     "deflate ": raw_deflate,
 }
 

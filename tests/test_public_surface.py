@@ -6,6 +6,8 @@ import asyncio
 import importlib
 import inspect
 import json
+import re
+import time
 from types import ModuleType
 from typing import Any
 from unittest.mock import AsyncMock, create_autospec, patch
@@ -257,6 +259,30 @@ def test_autospec_gives_async_mocks_for_async_methods(name: str) -> None:
     for mock in (create_autospec(LangCache), create_autospec(LangCache, instance=True)):
         assert isinstance(getattr(mock, f"{name}_async"), AsyncMock)
         assert not isinstance(getattr(mock, name), AsyncMock)
+
+
+def test_star_imports_replace_no_names_of_programs() -> None:
+    given = {"sleep": time.sleep, "time": time.time, "send": 1, "resolve": 2, "inspect": inspect, "re": re, "Any": Any}
+    names: dict[str, Any] = dict(given)
+    exec("from langcache import *; from langcache.errors import *; from langcache.utils import *", names)  # noqa: S102
+    assert {name: names[name] for name in given} == given
+    assert names["APIError"] is errors.APIError
+    assert names["ResourceUnavailableErrorResponseContent"] is errors.FailedDependencyError
+
+
+def test_programs_derive_models_from_the_base() -> None:
+    class Own:
+        pass
+
+    class Mine(types.BaseModel):
+        my_field: Own
+
+    class Plain(types.BaseModel):
+        my_field: str
+
+    assert isinstance(Mine(my_field=Own()).my_field, Own)
+    assert Plain(my_field="a").model_dump(by_alias=True) == {"my_field": "a"}
+    assert isinstance(models.SetResponse(entry_id="e"), types.BaseModel)
 
 
 def test_the_client_is_a_patch_target() -> None:

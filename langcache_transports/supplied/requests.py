@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,5 +56,6 @@ class _Finishing:
         prepared.url = urlsplit(str(prepared.url))._replace(path=urlsplit(self._url).path).geturl()
         if not self._auth:
             return prepared
-        auth = HTTPBasicAuth(*self._auth) if isinstance(self._auth, tuple) else self._auth
-        return auth(prepared)
+        is_pair = isinstance(self._auth, tuple)
+        apply: Callable[[Any], Any] = HTTPBasicAuth(*self._auth) if is_pair else self._auth
+        return apply(prepared)

@@ -18,6 +18,7 @@ import pytest
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from yarl import URL
 
 from langcache import LangCache, Request, Response, errors
@@ -626,7 +627,7 @@ def test_a_session_that_overrides_request_takes_effect(answering: LocalServer, m
 
 
 def test_an_auth_that_signs_sees_the_url_that_is_sent(answering: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Signature(requests.auth.AuthBase):
+    class Signature(AuthBase):
         def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
             prepared.headers["X-Signed"] = prepared.path_url
             return prepared
