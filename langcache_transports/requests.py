@@ -1,56 +1,47 @@
-"""The transport on requests. It only translates: requests' retries, redirects, netrc and cookies are off."""
+"""The transport on requests. It only translates: requests' retries, redirects, netrc and cookies are off.
+
+What a `requests.Session` is used for works: its mocks (the package responses), and what instruments it. Underneath it
+sends on the same pools as the transport "urllib3", so that the same promises hold.
+"""
 
 from __future__ import annotations
 
-import http.client
+import io
 import os
-from collections.abc import Iterator
+from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, cast
 
 import requests
 import urllib3
 from requests import exceptions as native
 from requests.adapters import HTTPAdapter
-from urllib3 import exceptions as urllib3_native
 
 from langcache import errors
 from langcache.hookspecs import hookimpl
-from langcache.http import Request, Response, display_url
+from langcache.http import Headers, Request, Response, display_url
 from langcache.transport import TransportOptions
 
+from .pooling import Pools
+
 _KINDS: tuple[tuple[type[BaseException], type[errors.LangCacheError]], ...] = (
-    # From the special to the general: the first that fits is taken.
+    # From the special to the general: the first that fits is taken. Most are what mocks raise.
     (native.InvalidURL, errors.ConfigurationError),
     (native.MissingSchema, errors.ConfigurationError),
     (native.InvalidSchema, errors.ConfigurationError),
     (native.InvalidHeader, errors.ConfigurationError),
     (native.ConnectTimeout, errors.ConnectTimeout),
-    (native.ReadTimeout, errors.ReadTimeout),
+    (native.Timeout, errors.ReadTimeout),
     (native.ProxyError, errors.ProxyError),
     (native.SSLError, errors.ConnectError),
     (native.ContentDecodingError, errors.DecodingError),
     (native.ChunkedEncodingError, errors.ReadError),
     (native.ConnectionError, errors.ReadError),
     (native.RequestException, errors.RequestError),
-    (urllib3_native.LocationValueError, errors.ConfigurationError),
-    (urllib3_native.HTTPError, errors.RequestError),
     (OSError, errors.NetworkError),
-    (ValueError, errors.RemoteProtocolError),  # a length that is no length
-    (OverflowError, errors.RemoteProtocolError),
+    (ValueError, errors.RemoteProtocolError),
 )
-"""Which of our errors stands for which of requests', and for those of urllib3 that it lets through."""
-
-_REASONS: tuple[tuple[type[BaseException], type[errors.RequestError]], ...] = (
-    (urllib3_native.ReadTimeoutError, errors.ReadTimeout),
-    (urllib3_native.NewConnectionError, errors.ConnectError),
-    (urllib3_native.InvalidChunkLength, errors.RemoteProtocolError),
-    (urllib3_native.InvalidHeader, errors.RemoteProtocolError),
-    (http.client.RemoteDisconnected, errors.ReadError),
-    (http.client.IncompleteRead, errors.ReadError),
-    (http.client.HTTPException, errors.RemoteProtocolError),
-)
-"""What requests' own words do not tell: it wraps urllib3's exception, and that one the standard library's."""
+"""Which of our errors stands for which of requests'."""
 
 
 class RequestsTransport:
@@ -65,7 +56,7 @@ class RequestsTransport:
         # Without this, requests puts a password of .netrc in the place of the bearer token.
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = HTTPAdapter(pool_maxsize=self._options.pool_size, max_retries=0)
+        adapter = _Adapter(Pools(self._options))
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         self._session = session
@@ -75,40 +66,83 @@ class RequestsTransport:
         """Send `request` and return the complete answer."""
         if self._process != os.getpid():  # a forked child must not speak on its parent's connections
             self._open()
-        headers = {"Accept-Encoding": "gzip, deflate", **request.headers.as_dict()}
         try:
-            prepared = requests.Request(request.method, request.url, headers, data=request.content).prepare()
-            # requests decodes escapes that it finds unnecessary; a path segment of "%2E%2E" would become another path.
-            prepared.url = request.url
-            # A plain number would be the limit of connecting and again of every read.
-            timeout: Any = urllib3.Timeout(total=request.timeout)
-            proxy = self._options.proxy_for(request.url)
-            proxies = {} if proxy is None else {"http": proxy, "https": proxy}
-            answer = self._session.send(prepared, timeout=timeout, allow_redirects=False, proxies=proxies)
-        except (native.RequestException, urllib3_native.HTTPError, OSError, ValueError, OverflowError) as error:
-            raise _translated(error, request) from error
+            answer = self._session.send(_Prepared(request), timeout=request.timeout, allow_redirects=False)
+        except errors.LangCacheError:
+            raise
+        except (native.RequestException, OSError, ValueError) as error:
+            kind = next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
+            raise kind(f"{request.method} {display_url(request.url)}: {error}") from error
         return Response(answer.status_code, answer.headers.items(), answer.content, answer)
 
     def close(self) -> None:
-        """Close all connections that are not in use."""
+        """Close all connections that are not in use; the others are closed when they are done."""
         self._session.close()
 
 
-def _translated(error: Exception, request: Request) -> errors.LangCacheError:
-    kind = next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
-    if kind in (errors.ReadError, errors.RequestError, errors.ConfigurationError):
-        known = [ours for inner in _wrapped(error) for theirs, ours in _REASONS if isinstance(inner, theirs)]
-        kind = known[0] if known else kind
-    return kind(f"{request.method} {display_url(request.url)}: {error}")
+class _Prepared(requests.PreparedRequest):
+    """A request as requests has it, which knows ours."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__()
+        prepare: Any = self.prepare  # pyright: ignore
+        prepare(method=request.method, url=request.url, headers=request.headers.as_dict(), data=request.content)
+        # requests decodes escapes that it finds unnecessary; a path segment of "%2E%2E" would become another path.
+        self.url = request.url
+        self.original = request
 
 
-def _wrapped(error: BaseException) -> Iterator[BaseException]:
-    """Give the exceptions inside of one of requests', the nearest first."""
-    inner = getattr(error, "reason", None), *error.args
-    for candidate in inner:
-        if isinstance(candidate, BaseException):
-            yield candidate
-            yield from _wrapped(candidate)
+class _Adapter(HTTPAdapter):
+    """Gives requests our pools for urllib3's."""
+
+    def __init__(self, pools: Pools) -> None:
+        super().__init__(max_retries=0)
+        self._pools = pools
+
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: Any,  # noqa: ARG002 - all of this is the pools' matter
+        proxies: Any = None,  # noqa: ARG002
+        cert: Any = None,  # noqa: ARG002
+    ) -> Any:
+        """Return what has `urlopen` for this request."""
+        return _Opener(self._pools, request)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Do nothing: the pools know the certificates."""
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        self._pools.close()
+        super().close()
+
+
+class _Opener:
+    """Stands in for one of urllib3's pools, for one request."""
+
+    def __init__(self, pools: Pools, request: requests.PreparedRequest) -> None:
+        self._pools = pools
+        self._request = request
+
+    def urlopen(self, method: str, body: bytes | None, headers: Any, **_: Any) -> urllib3.HTTPResponse:
+        """Send the request and return the whole answer, decoded, as requests takes it."""
+        original = cast(_Prepared, self._request).original
+        request = replace(original, method=method, headers=Headers(headers), content=body)
+        answer, content = self._pools.send(request)
+        # The body is decoded, and requests would decode it again.
+        fields = [(name, value) for name, value in answer.fields() if name.lower() != "content-encoding"]
+        return urllib3.HTTPResponse(
+            io.BytesIO(content),
+            urllib3.HTTPHeaderDict(fields),
+            answer.status,
+            reason=answer.reason,
+            preload_content=False,
+            decode_content=False,
+            original_response=answer,
+            enforce_content_length=False,
+            request_method=method,
+        )
 
 
 @hookimpl

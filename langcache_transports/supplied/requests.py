@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -57,5 +56,5 @@ class _Finishing:
         if not self._auth:
             return prepared
         is_pair = isinstance(self._auth, tuple)
-        apply: Callable[[Any], Any] = HTTPBasicAuth(*self._auth) if is_pair else self._auth
+        apply: Any = HTTPBasicAuth(*self._auth) if is_pair else self._auth
         return apply(prepared)

@@ -1,0 +1,143 @@
+"""Reading an answer: in the time that is left, framed as RFC 9112 has it, and no further than the cap."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import re
+import socket
+import time
+from typing import Any
+
+from langcache.content import BodyDecoder
+from langcache.errors import ResponseTooLargeError
+
+_PIECE = 65_536
+_LONGEST_LINE = 65_536
+_HEXADECIMAL = re.compile(b"[0-9A-Fa-f]{1,16}")
+_MOST_INTERIM = 20
+_SWITCHING_PROTOCOLS = 101
+
+
+class Answer(http.client.HTTPResponse):
+    """One answer on a connection, which is to be there at `deadline`, on the monotonic clock; None for no limit.
+
+    `received` says whether a byte of it came, and `is_clean` whether the connection can carry another exchange.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: float | None, method: str | None = None) -> None:
+        super().__init__(sock, method=method)
+        self._source = _TimedReader(sock, self.fp.detach(), deadline)
+        self.fp = io.BufferedReader(self._source)
+        self._leftover = False
+
+    @property
+    def received(self) -> bool:
+        """Whether anything of the answer came."""
+        return self._source.received
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the answer is complete, and the connection stays open with nothing more on it."""
+        return self.isclosed() and not self.will_close and not self._leftover
+
+    def begin(self) -> None:
+        """Read the head of the answer, behind the interim ones (RFC 9110, section 15.2)."""
+        for _ in range(_MOST_INTERIM):
+            super().begin()
+            if not 100 <= self.status < 200 or self.status == _SWITCHING_PROTOCOLS:
+                break
+            self.headers = self.msg = None  # type: ignore[assignment]
+        else:
+            raise http.client.HTTPException(f"more than {_MOST_INTERIM} interim answers")
+        if self.status == _SWITCHING_PROTOCOLS:
+            raise http.client.HTTPException("the server switched to another protocol, which nobody asked for")
+        self._check_framing()
+
+    def _check_framing(self) -> None:
+        """Refuse lengths that can be read in two ways (RFC 9112, section 6.3): what follows could be another answer."""
+        coding = (self.headers.get("transfer-encoding") or "chunked").strip().lower()
+        if coding != "chunked":
+            raise http.client.HTTPException(f"the transfer coding {coding!r} is not understood")
+        given = self.headers.get_all("content-length") or ()
+        lengths = {item.strip() for value in given for item in value.split(",")}
+        if len(lengths) > 1 or not all(length.isascii() and length.isdigit() for length in lengths):
+            raise http.client.HTTPException(f"the answer's length cannot be told: {', '.join(sorted(lengths))!r}")
+        if lengths and self.chunked:
+            self.will_close = True  # the length is not to be believed, and neither is what follows
+        elif lengths and self.length != 0:  # but for a status that has no body
+            self.length = int(lengths.pop())  # also where it was repeated, which Python does not read
+
+    def body(self, limit: int) -> bytes:
+        """Read the whole body, of at most `limit` bytes decoded; raises IncompleteRead where its end is missing."""
+        if self.length is not None and self.length > limit and "content-encoding" not in self.headers:
+            raise ResponseTooLargeError(
+                f"The answer's body has {self.length} bytes; at most {limit} are accepted (max_response_bytes)"
+            )
+        decoder = BodyDecoder({"content-encoding": self.headers.get("content-encoding", "")}, limit)
+        while piece := self.read(_PIECE):
+            decoder.feed(piece)
+        if self.length:
+            raise http.client.IncompleteRead(b"", self.length)
+        self.close()
+        return decoder.finish()
+
+    def fields(self) -> list[tuple[str, str]]:
+        """Return the names and values of the headers, those that go on in the next line (section 5.2) as one line."""
+        return [
+            (name, " ".join(value.splitlines()) if "\n" in value else value) for name, value in self.headers.items()
+        ]
+
+    def _read_next_chunk_size(self) -> int:
+        # Python takes "-5", "+5" and "0x5" for sizes too, and what is a size for one receiver is none for another.
+        line = self.fp.readline(_LONGEST_LINE + 1)
+        if len(line) > _LONGEST_LINE:
+            raise http.client.LineTooLong("chunk size")
+        if not line.endswith(b"\n"):
+            raise http.client.IncompleteRead(b"")
+        size = line.partition(b";")[0].strip()
+        if not _HEXADECIMAL.fullmatch(size):
+            raise http.client.HTTPException(f"the size of a chunk is {size[:20]!r}")
+        return int(size, 16)
+
+    def _close_conn(self) -> None:
+        # What the buffer still holds came unasked: the next exchange must not take it for its answer.
+        if not self.isclosed():
+            self._source.mute()
+            self._leftover = bool(self.fp.peek(1))
+        super()._close_conn()  # type: ignore[misc]
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket in what is left of the time."""
+
+    def __init__(self, sock: socket.socket, source: Any, deadline: float | None) -> None:
+        self._socket = sock
+        self._file = source
+        self._deadline = deadline
+        self._muted = False
+        self.received = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._muted:
+            return None  # as if there were nothing to read at the moment
+        if self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._socket.settimeout(left)
+        count: int | None = self._file.readinto(buffer)
+        self.received = self.received or bool(count)
+        return count
+
+    def mute(self) -> None:
+        """Read no more from the socket."""
+        self._muted = True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()

@@ -1,0 +1,104 @@
+"""Which of our errors stands for what goes wrong in an exchange, by the phase in which it does."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from enum import Enum
+
+import urllib3.exceptions as native
+
+from langcache import errors
+from langcache.http import Request, display_url
+
+from .connection import TunnelError
+
+Kinds = tuple[tuple[type[BaseException], type[errors.LangCacheError]], ...]
+
+
+class Phase(Enum):
+    """How far an exchange had come."""
+
+    CONNECT = "connecting"
+    CONNECT_PROXY = "connecting to the proxy"
+    SEND = "sending the request"
+    EXCHANGE = "waiting for the answer"
+    BODY = "reading the answer"
+
+
+_ANYWHERE: Kinds = (
+    # From the special to the general: the first that fits is taken.
+    (native.LocationValueError, errors.ConfigurationError),
+    (UnicodeError, errors.ConfigurationError),  # a host that no name can be
+    (http.client.InvalidURL, errors.ConfigurationError),
+)
+_CONNECT: Kinds = (
+    (TimeoutError, errors.ConnectTimeout),
+    (native.ConnectTimeoutError, errors.ConnectTimeout),
+    (TunnelError, errors.ProxyError),
+    (ssl.SSLError, errors.ConnectError),
+    (native.ProxyError, errors.ProxyError),
+    (native.HTTPError, errors.ConnectError),
+    (OSError, errors.ConnectError),
+)
+_PROXY: Kinds = (
+    (TimeoutError, errors.ConnectTimeout),
+    (native.ConnectTimeoutError, errors.ConnectTimeout),
+    (OSError, errors.ProxyError),
+    (native.HTTPError, errors.ProxyError),
+)
+_SEND: Kinds = (
+    (TimeoutError, errors.WriteTimeout),
+    (OSError, errors.WriteError),
+)
+_EXCHANGE: Kinds = (
+    (TimeoutError, errors.ReadTimeout),
+    (ssl.SSLError, errors.ReadError),
+    (http.client.RemoteDisconnected, errors.ReadError),
+    (http.client.IncompleteRead, errors.ReadError),
+    (http.client.HTTPException, errors.RemoteProtocolError),
+    (OSError, errors.ReadError),
+    (ValueError, errors.RemoteProtocolError),  # a length that is no length
+    (OverflowError, errors.RemoteProtocolError),
+)
+_BY_PHASE: dict[Phase, Kinds] = {
+    Phase.CONNECT: _ANYWHERE + _CONNECT,
+    Phase.CONNECT_PROXY: _ANYWHERE + _PROXY,
+    Phase.SEND: _ANYWHERE + _SEND,
+    Phase.EXCHANGE: _EXCHANGE,
+    Phase.BODY: _EXCHANGE,
+}
+_CAUGHT = (OSError, ValueError, OverflowError, http.client.HTTPException, native.HTTPError)
+
+
+def translated(error: BaseException, phase: Phase, request: Request) -> errors.LangCacheError | None:
+    """Return the error of ours that stands for `error`, or None where it is no failure of the exchange."""
+    where = f"{request.method} {display_url(request.url)}"
+    if isinstance(error, (errors.DecodingError, errors.ResponseTooLargeError, errors.ConfigurationError)):
+        return type(error)(f"{where}: {error}")
+    if isinstance(error, errors.LangCacheError) or not isinstance(error, _CAUGHT):
+        return None
+    kind = next((ours for theirs, ours in _BY_PHASE[phase] if isinstance(error, theirs)), None)
+    if kind is None:
+        return None
+    return _refused(error, kind, where) or kind(f"{where}: {_text(error, phase, request)}")
+
+
+def _refused(error: BaseException, kind: type[errors.LangCacheError], where: str) -> errors.LangCacheError | None:
+    """Return the error of a certificate that one side does not accept: the same would come of it again."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        text = f"the server's certificate is not accepted: {error.verify_message or error}"
+    elif isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+        text = f"the server refuses this client's TLS, or its certificate: {error.reason}"
+        kind = errors.ConnectError
+    else:
+        return None
+    refused = kind(f"{where}: {text}")
+    refused.retryable = False
+    return refused
+
+
+def _text(error: BaseException, phase: Phase, request: Request) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer in {request.timeout} s" if phase is Phase.BODY else f"timed out while {phase.value}"
+    return f"{error or type(error).__name__} while {phase.value}"
