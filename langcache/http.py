@@ -187,6 +187,10 @@ class Request:
         """Return a copy that also carries `headers`; they replace those of the same name."""
         return replace(self, headers=self.headers.merged(headers))
 
+    def with_url(self, url: str) -> Request:
+        """Return a copy that goes to `url`."""
+        return replace(self, url=url)
+
     def with_timeout(self, seconds: float | None) -> Request:
         """Return a copy that may take `seconds` for this attempt, or any time for None."""
         return replace(self, timeout=seconds)

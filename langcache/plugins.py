@@ -20,7 +20,7 @@ import pluggy
 from . import hookspecs
 from .config import Settings
 from .errors import PluginError, UnknownTransportError, describe
-from .middleware import auth, error_mapping, logging, retry
+from .middleware import auth, error_mapping, logging, redirects, retry
 from .steps import Middleware
 from .transport import AsyncTransport, Transport, TransportOptions
 
@@ -33,6 +33,9 @@ TRANSPORT_GROUP = "langcache.transports"
 FALLBACK_ASYNC_TRANSPORT = "threaded"
 """The transport that serves async calls where no other does: it runs the sync one in threads."""
 
+NATIVE_ASYNC_TRANSPORT = "aiohttp"
+"""The transport that async calls have by default where it is installed."""
+
 SUPPLIED_TRANSPORT = "supplied"
 """The transport that sends with the caller's own HTTP client."""
 
@@ -42,7 +45,7 @@ class Plugins:
 
     The order within a stage is pluggy's, outermost first: ``tryfirst``, then the last registered before those
     registered earlier, then ``trylast``. The built-in ones are registered so that a user's stand outside of auth and
-    logging, while retry and error mapping stay innermost in their stages.
+    logging, while retry, and error mapping with redirects inside of it, stay innermost in their stages.
     """
 
     def __init__(self, given: Iterable[object] = ()) -> None:
@@ -59,6 +62,7 @@ class Plugins:
                 self._register(plugin)
         self._register(retry, "retry")
         self._register(error_mapping, "error_mapping")
+        self._register(redirects, "redirects")
 
     def call_middleware(self, settings: Settings) -> list[Middleware]:
         """Return the middleware that sees a call once, outermost first."""
