@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from . import __version__
 from .config import (
+    DEFAULT_TRANSPORT,
     OptionalNullable,
     RetryConfig,
     Settings,
@@ -26,7 +27,7 @@ from .config import (
 from .errors import ClientClosedError, ConfigurationError, PluginError, describe
 from .http import NO_HEADERS, Headers, Request, Response
 from .operations import Operation, Target
-from .plugins import FALLBACK_ASYNC_TRANSPORT, Plugins
+from .plugins import FALLBACK_ASYNC_TRANSPORT, NATIVE_ASYNC_TRANSPORT, Plugins
 from .steps import compose, run, run_async
 from .transport import AsyncTransport, Transport, TransportOptions
 
@@ -161,6 +162,8 @@ class Transports:
         self._sync: Transport | None = None
         self._async: AsyncTransport | None = None
         self._name = default
+        self._reason = ""
+        """Why async calls are sent by the transport that sends them, where it was not asked for by name."""
         try:
             self._choose(transport, async_transport)
         except BaseException:
@@ -170,6 +173,8 @@ class Transports:
     def _choose(
         self, transport: str | Transport | AsyncTransport | None, async_transport: str | AsyncTransport | None
     ) -> None:
+        self._refuse_unused_options(transport, async_transport)
+        self._is_default = transport is None and self._name == DEFAULT_TRANSPORT
         if transport is None or isinstance(transport, str):
             self._open_named(transport or self._name)
         elif _is_async(transport):
@@ -185,6 +190,15 @@ class Transports:
                     f"async_transport: {describe(async_transport)} has no aclose(): it is not async"
                 )
             self._async = async_transport
+
+    def _refuse_unused_options(self, *given: object) -> None:
+        """Refuse options beside an instance: it makes its connections as it was made to."""
+        made = [transport for transport in given if transport is not None and not isinstance(transport, str)]
+        if made and self._options.given:
+            raise ConfigurationError(
+                f"{', '.join(sorted(self._options.given))}: {describe(made[0])} is there already, and makes its "
+                "connections as it was made to; give it the options, or name a transport and let the client make it"
+            )
 
     def sync(self) -> Transport:
         """Return the transport for sync calls."""
@@ -203,16 +217,26 @@ class Transports:
             with self._lock:
                 self.require_open()  # or what is opened now would never be closed
                 if self._async is None:
-                    self._async = self._open_async(self._name, FALLBACK_ASYNC_TRANSPORT)
+                    native = self._open_native() if self._is_default else None
+                    self._async = native or self._open_async(self._name, FALLBACK_ASYNC_TRANSPORT)
         return self._async
+
+    def _open_native(self) -> AsyncTransport | None:
+        """Open the transport that async calls have by default, unless it is not installed or has not all options."""
+        try:
+            transport = self._open_async(NATIVE_ASYNC_TRANSPORT)
+        except ConfigurationError as error:
+            self._reason = f" (not {NATIVE_ASYNC_TRANSPORT}: {error})"
+            return None
+        self._reason = f" ({NATIVE_ASYNC_TRANSPORT} is installed, and honours the options)"
+        return transport
 
     def explain(self) -> list[str]:
         """Say which transports there are, a line for sync calls and a line for async ones."""
         plain = "none" if self._sync is None else describe(self._sync)
-        names = dict.fromkeys((self._name, FALLBACK_ASYNC_TRANSPORT))
-        later = f"the first of {', '.join(names)} that there is, opened by the first async call"
-        asynchronous = later if self._async is None else describe(self._async)
-        return [f"sync calls: {plain}", f"async calls: {asynchronous}"]
+        if self._closed:
+            return [f"sync calls: {plain}", "async calls: none any more, the client is closed"]
+        return [f"sync calls: {plain}", f"async calls: {describe(self.asynchronous())}{self._reason}"]
 
     def require_open(self) -> None:
         """Raise ClientClosedError where the transports are closed."""

@@ -21,5 +21,7 @@ __all__ = ["DEFAULT_THRESHOLD", "DataPlane", "EmbeddedTransport", "embed", "lang
 @hookimpl
 def langcache_transport(name: str, options: TransportOptions) -> EmbeddedTransport | None:
     """Answer to "embedded" with a data plane that is empty."""
-    del options  # they say how connections are made, and here there are none
-    return EmbeddedTransport() if name == "embedded" else None
+    if name != "embedded":
+        return None
+    options.refuse_all_but((), "The embedded data plane, which makes no connections,")
+    return EmbeddedTransport()
