@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import logging
 import pickle
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from langcache import LangCache, TLSConfig, TransportOptions
 from langcache.config import (
     DEFAULT_TIMEOUT_MS,
     LONGEST_TIMEOUT_MS,
@@ -29,10 +31,12 @@ from langcache.config import (
     checked_headers,
     checked_retries,
     read_settings,
+    read_transport_options,
     scheme_of,
     seconds,
 )
 from langcache.errors import ConfigurationError
+from langcache_transports.embedded import EmbeddedTransport
 
 HIDDEN = "sk-5ecret"
 RETRIES = RetryConfig("backoff", BackoffStrategy(1, 50, 1.1, 100), False)
@@ -498,3 +502,79 @@ def test_retry_configurations_are_values() -> None:
     same = RetryConfig("backoff", BackoffStrategy(1, 50, 1.1, 100), False, ["503"])
     assert again == same
     assert len({again, same}) == 1
+
+
+# What transports are told
+
+
+def options(**told: Any) -> TransportOptions:
+    """Return the options of a client with these arguments."""
+    arguments: dict[str, Any] = dict.fromkeys(
+        ("client", "async_client", "tls", "proxy", "no_proxy", "connect_timeout_ms", "idle_timeout_ms")
+    )
+    return read_transport_options(
+        **{**arguments, "max_response_bytes": None, "pool_size": 32, "trust_env": False, **told}
+    )
+
+
+def test_without_arguments_the_defaults_hold() -> None:
+    assert options() == TransportOptions()
+
+
+def test_milliseconds_become_seconds() -> None:
+    told = options(connect_timeout_ms=250, idle_timeout_ms=1500, max_response_bytes=1000)
+    assert (told.connect_timeout, told.idle_timeout, told.max_response_bytes) == (0.25, 1.5, 1000)
+    assert set(told.given) == {"connect_timeout_ms", "idle_timeout_ms", "max_response_bytes"}
+    assert (options(connect_timeout_ms=0).connect_timeout, options(idle_timeout_ms=0).idle_timeout) == (None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("told", "problem"),
+    [
+        ({"connect_timeout_ms": -1}, "connect_timeout_ms must be 0 (no limit) to"),
+        ({"connect_timeout_ms": "1"}, "connect_timeout_ms must be a number of milliseconds, not str"),
+        ({"idle_timeout_ms": float("nan")}, "idle_timeout_ms must be 0 (connections are not used again) to"),
+        ({"idle_timeout_ms": True}, "idle_timeout_ms must be a number of milliseconds, not bool"),
+        ({"max_response_bytes": 0}, "max_response_bytes must be a whole number of 1 or more, not 0"),
+        ({"max_response_bytes": 1.5}, "max_response_bytes must be a whole number of 1 or more, not 1.5"),
+        ({"proxy": 1}, "proxy must be a URL, not int"),
+        ({"proxy": "ftp://proxy.example"}, "A proxy's URL is not valid"),
+        ({"no_proxy": [1]}, "no_proxy must be hosts"),
+        ({"tls": "ca.pem"}, "tls must be a TLSConfig, not str"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_in_words(told: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(problem)):
+        options(**told)
+
+
+def test_an_argument_stands_before_the_environments_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://env.example:3128")
+    monkeypatch.setenv("http_proxy", "http://env.example:3128")
+    monkeypatch.setenv("no_proxy", "direct.example")
+    told = options(trust_env=True)
+    assert told.proxy_for("http://cache.example/") == "http://env.example:3128"
+    assert told.proxy_for("http://direct.example/") is None
+    told = options(trust_env=True, proxy="http://user:pw@own.example:3128")
+    assert told.proxy_for("https://cache.example/") == "http://user:pw@own.example:3128"
+    assert told.proxy_for("http://direct.example/") is None
+    told = options(trust_env=True, no_proxy=["cache.example", "other.example"])
+    assert told.proxy_for("http://cache.example/") is None
+    assert told.proxy_for("http://direct.example/") == "http://env.example:3128"
+    assert options(trust_env=False).proxy_for("http://cache.example/") is None
+    assert "pw" not in repr(told)
+
+
+@pytest.mark.parametrize(
+    ("where", "of_what"),
+    [({"server_url": "embedded://"}, "embedded data plane"), ({"transport": EmbeddedTransport()}, "is there already")],
+)
+@pytest.mark.parametrize("told", [{"proxy": "http://proxy.example"}, {"tls": TLSConfig()}, {"idle_timeout_ms": 1}])
+def test_an_option_that_nothing_would_look_at_is_refused(
+    where: dict[str, Any], of_what: str, told: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError, match=of_what) as caught:
+        LangCache(cache_id="c", **where, **told)
+    assert next(iter(told)) in str(caught.value)
