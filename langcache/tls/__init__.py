@@ -4,5 +4,6 @@ Importing this imports no `ssl`; that is left to the first context.
 """
 
 from .config import TLSConfig
+from .explanation import explain_tls_error
 
-__all__ = ["TLSConfig"]
+__all__ = ["TLSConfig", "explain_tls_error"]
