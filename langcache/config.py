@@ -228,6 +228,8 @@ def read_transport_options(
     """Combine a client's arguments for its transports with the environment, unless that is not to be trusted."""
     if tls is not None and not isinstance(tls, TLSConfig):
         raise ConfigurationError(f"tls must be a TLSConfig, not {type(tls).__name__}")
+    if tls is not None:
+        tls.check()  # a certificate that cannot be used is told now, and not by the first call
     given = {
         "tls": tls,
         "proxy": proxy,

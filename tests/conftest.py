@@ -20,6 +20,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on the variables of the machine that runs it."""
     for name in ("SERVER_URL", "API_KEY", "CACHE_ID", "DEBUG"):
         monkeypatch.delenv(f"LANGCACHE_{name}", raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

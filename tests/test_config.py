@@ -512,9 +512,8 @@ def options(**told: Any) -> TransportOptions:
     arguments: dict[str, Any] = dict.fromkeys(
         ("client", "async_client", "tls", "proxy", "no_proxy", "connect_timeout_ms", "idle_timeout_ms")
     )
-    return read_transport_options(
-        **{**arguments, "max_response_bytes": None, "pool_size": 32, "trust_env": False, **told}
-    )
+    arguments |= {"max_response_bytes": None, "pool_size": 32, "trust_env": False, **told}
+    return read_transport_options(**arguments)
 
 
 def test_without_arguments_the_defaults_hold() -> None:

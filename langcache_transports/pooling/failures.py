@@ -10,6 +10,7 @@ import urllib3.exceptions as native
 
 from langcache import errors
 from langcache.http import Request, display_url
+from langcache.tls import TLSConfig, explain_tls_error
 
 from .connection import TunnelError
 
@@ -71,7 +72,7 @@ _BY_PHASE: dict[Phase, Kinds] = {
 _CAUGHT = (OSError, ValueError, OverflowError, http.client.HTTPException, native.HTTPError)
 
 
-def translated(error: BaseException, phase: Phase, request: Request) -> errors.LangCacheError | None:
+def translated(error: BaseException, phase: Phase, request: Request, tls: TLSConfig) -> errors.LangCacheError | None:
     """Return the error of ours that stands for `error`, or None where it is no failure of the exchange."""
     where = f"{request.method} {display_url(request.url)}"
     if isinstance(error, (errors.DecodingError, errors.ResponseTooLargeError, errors.ConfigurationError)):
@@ -81,19 +82,11 @@ def translated(error: BaseException, phase: Phase, request: Request) -> errors.L
     kind = next((ours for theirs, ours in _BY_PHASE[phase] if isinstance(error, theirs)), None)
     if kind is None:
         return None
-    return _refused(error, kind, where) or kind(f"{where}: {_text(error, phase, request)}")
-
-
-def _refused(error: BaseException, kind: type[errors.LangCacheError], where: str) -> errors.LangCacheError | None:
-    """Return the error of a certificate that one side does not accept: the same would come of it again."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        text = f"the server's certificate is not accepted: {error.verify_message or error}"
-    elif isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
-        text = f"the server refuses this client's TLS, or its certificate: {error.reason}"
-        kind = errors.ConnectError
-    else:
-        return None
-    refused = kind(f"{where}: {text}")
+    said = explain_tls_error(error, tls) if isinstance(error, (ssl.SSLError, native.SSLError)) else None
+    if said is None:
+        return kind(f"{where}: {_text(error, phase, request)}")
+    # The same would come of it again. With TLS 1.3 a server refuses a certificate only after the handshake.
+    refused = errors.ConnectError(f"{where}: {said}")
     refused.retryable = False
     return refused
 

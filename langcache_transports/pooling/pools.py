@@ -107,7 +107,7 @@ class _Pool:
         except BaseException as error:
             connection.close()
             phase = Phase.BODY if answer is not None else Phase.EXCHANGE if connection.sent else Phase.SEND
-            ours = translated(error, phase, request)
+            ours = translated(error, phase, request, self._route.tls)
             if ours is None:
                 raise
             raise ours from error

@@ -30,7 +30,8 @@ class Route:
 
     is_proxied = False
 
-    def __init__(self, make: Make, first: Phase = Phase.CONNECT) -> None:
+    def __init__(self, make: Make, tls: TLSConfig, first: Phase = Phase.CONNECT) -> None:
+        self.tls = tls
         self._make = make
         self._first = first
 
@@ -44,7 +45,7 @@ class Route:
             is_behind_proxy = connection is not None and connection.has_connected_to_proxy
             if connection is not None:
                 connection.close()
-            ours = translated(error, Phase.CONNECT if is_behind_proxy else self._first, request)
+            ours = translated(error, Phase.CONNECT if is_behind_proxy else self._first, request, self.tls)
             if ours is None:
                 raise
             raise ours from error
@@ -65,8 +66,8 @@ class ForwardRoute(Route):
 
     is_proxied = True
 
-    def __init__(self, make: Make, credentials: dict[str, str]) -> None:
-        super().__init__(make, Phase.CONNECT_PROXY)
+    def __init__(self, make: Make, tls: TLSConfig, credentials: dict[str, str]) -> None:
+        super().__init__(make, tls, Phase.CONNECT_PROXY)
         self._credentials = credentials
 
     def target(self, request: Request, prefix: int) -> str:
@@ -81,15 +82,15 @@ class ForwardRoute(Route):
 def route_to(scheme: str, host: str, port: int, proxy: str | None, tls: TLSConfig) -> Route:
     """Return the route to an origin, through `proxy` where that is a URL."""
     if proxy is None:
-        return Route(_maker(scheme, tls, host=host, port=port))
+        return Route(_maker(scheme, tls, host=host, port=port), tls)
     url = parse_url(proxy)
     kind = url.scheme or "http"
     place = {"host": url.host, "port": url.port or _PROXY_PORTS[kind]}
     if kind.startswith("socks"):
-        return Route(_socks_maker(scheme, tls, host, port, url, place), Phase.CONNECT_PROXY)
+        return Route(_socks_maker(scheme, tls, host, port, url, place), tls, Phase.CONNECT_PROXY)
     if scheme == "http":
-        return ForwardRoute(_proxy_maker(kind, tls, url, place), _credentials(url))
-    return Route(_tunnel_maker(tls, host, port, url, place), Phase.CONNECT_PROXY)
+        return ForwardRoute(_proxy_maker(kind, tls, url, place), tls, _credentials(url))
+    return Route(_tunnel_maker(tls, host, port, url, place), tls, Phase.CONNECT_PROXY)
 
 
 def _maker(scheme: str, tls: TLSConfig, **arguments: Any) -> Make:
