@@ -104,7 +104,7 @@ def test_the_steps_share_the_attempts_timeout() -> None:
     times = iter([100.0, 100.5, 104.0, 120.0])
     steps = FollowRedirects(lambda: next(times))(POST, send)
     next(steps)
-    left = []
+    left: list[float | None] = []
     for _ in range(3):
         command = steps.send(Response(307, {"Location": "/b"}))
         assert isinstance(command, Send)
