@@ -22,7 +22,9 @@ class Certificates:
     def server_context(self, *hosts: str, clients: Certificates | None = None) -> ssl.SSLContext:
         """Return a server's context for `hosts`; it refuses callers that do not show a certificate of `clients`."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._authority.issue_cert(*(hosts or ("127.0.0.1", "localhost"))).configure_cert(context)
+        issued = self._authority.issue_cert(*(hosts or ("127.0.0.1", "localhost")))
+        with issued.private_key_and_cert_chain_pem.tempfile(str(self._directory)) as file:
+            context.load_cert_chain(file)
         if clients is not None:
             context.load_verify_locations(clients.ca)
             context.verify_mode = ssl.CERT_REQUIRED

@@ -94,6 +94,12 @@ huge_header = closing(b"HTTP/1.1 200 OK\r\nX-Huge: " + b"x" * _MEBIBYTE + b"\r\n
 many_headers = closing(response(headers=[(f"X-{number}", "1") for number in range(5000)]))
 """5,000 headers."""
 
+
+def mute(connection: Connection) -> None:
+    """Take the connection and say nothing, whatever comes; a TLS handshake never ends."""
+    connection.hold()
+
+
 silent = holding()
 """Never answers."""
 silent_within_headers = holding(_WITHIN_HEADERS)

@@ -55,7 +55,7 @@ class Timeouts(Promises):
     def test_connecting_has_its_own_limit(self, build: Build, start: Start) -> None:
         """TLS is a part of it: here the server takes the connection and says nothing."""
         self.needs("connect_timeout_ms")
-        server = start(lambda connection: connection.hold())
+        server = start(faults.mute)
         transport = build("connect_timeout_ms", connect_timeout=0.3)
         request = Request("POST", server.url.replace("http:", "https:") + "/", timeout=10.0)
         took = seconds(lambda: failure(transport, request, errors.ConnectTimeout))
@@ -63,7 +63,7 @@ class Timeouts(Promises):
         assert server.requests == []
 
     def test_connecting_is_a_part_of_the_attempt(self, transport: Transport, start: Start) -> None:
-        server = start(lambda connection: connection.hold())
+        server = start(faults.mute)
         request = Request("GET", server.url.replace("http:", "https:") + "/", timeout=0.3)
         took = seconds(lambda: failure(transport, request, errors.TimeoutException))
         assert 0.2 < took < 5
