@@ -34,6 +34,12 @@ OK = response()
 """An answer as it should be."""
 
 
+def echo(connection: Connection) -> None:
+    """Answer every request with its own body."""
+    while (request := connection.request()) is not None:
+        connection.send(response(request.content or b""))
+
+
 def answer(*answers: bytes) -> Conversation:
     """Answer the first request with the first of these, and so on, and all further ones with the last."""
 

@@ -23,6 +23,7 @@ from .connections import Connections
 from .facade import AsyncFacade
 from .failures import Failures
 from .limits import Limits
+from .loops import Loops
 from .proxies import Proxies
 from .timeouts import Timeouts
 from .tls import Encryption
@@ -43,7 +44,7 @@ class TransportConformance(Translation, Failures, Timeouts, Limits, Connections,
 
 
 class AsyncTransportConformance(
-    Translation, Failures, Timeouts, Limits, Connections, Encryption, Proxies, Configuration
+    Loops, Translation, Failures, Timeouts, Limits, Connections, Encryption, Proxies, Configuration
 ):
     """All promises of an async transport; a subclass has the method `make_transport`."""
 

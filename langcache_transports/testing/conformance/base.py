@@ -28,6 +28,7 @@ CAPABILITIES: Final = {
     "strict_framing": "headers that end with the connection, and lengths that are none, are no answer",
     "exact_target": "dot segments and the case of escapes in the URL's path stay as they are",
     "interim_answers": "answers of the statuses 1xx are passed over",
+    "several_loops": "an async transport serves one event loop after another",
     "content_coding": "gzip and deflate are asked for and decoded",
 }
 """What a transport may lack besides; each is a promise, in words."""

@@ -10,7 +10,7 @@ from langcache import errors
 from langcache.transport import Transport
 
 from .. import faults
-from ..server import Connection, Conversation
+from ..server import Conversation
 from .base import Build, Promises, Start, asking, content_of, failure
 
 _EVIL = faults.response(b'"unasked"')
@@ -138,12 +138,7 @@ class Connections(Promises):
 
     def test_threads_share_a_transport(self, transport: Transport, start: Start) -> None:
         """Each gets the answer to its own request, over no more connections than there are threads."""
-
-        def echo(connection: Connection) -> None:
-            while request := connection.request():
-                connection.send(faults.response((request.content or b"") * 2))
-
-        server = start(echo)
+        server = start(faults.echo)
         wrong: list[object] = []
 
         def work(number: int) -> None:
@@ -154,7 +149,7 @@ class Connections(Promises):
                 except Exception as error:  # noqa: BLE001 - it is shown where the test ends
                     wrong.append(error)
                 else:
-                    if answer != content * 2:
+                    if answer != content:
                         wrong.append((content, answer))
 
         threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
@@ -166,6 +161,19 @@ class Connections(Promises):
         assert len(server.requests) == 160
         if "keep_alive" not in self.unsupported:
             assert server.connections <= 8
+
+    def test_no_more_connections_are_kept_than_the_pool_is_large(self, build: Build, start: Start) -> None:
+        """More than that may be in use at once, or calls wait their turn."""
+        self.needs("keep_alive")
+        server = start(faults.echo)
+        transport = build(pool_size=2)
+        threads = [threading.Thread(target=transport.send, args=(asking(server),)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(server.requests) == 6
+        assert server.wait_until_closed(left=2)
 
     def test_closing_ends_idle_connections_and_twice_does_nothing(self, transport: Transport, start: Start) -> None:
         server = start(faults.OK)
