@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 _FENCE = re.compile(r"^```(?P<language>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_CAPTIONED = re.compile(r":caption: (?P<name>[^\n]+)\n\n(?P<text>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,24 @@ def _blocks_of(page: Path) -> list[Block]:
     ]
 
 
+def files(page: Path) -> dict[str, str]:
+    """Return the files that a page shows in code blocks with a caption, by their names."""
+    shown = [_CAPTIONED.fullmatch(block.text) for block in _blocks_of(page)]
+    return {captioned["name"]: captioned["text"] for captioned in shown if captioned}
+
+
 def write_examples(directory: Path) -> None:
-    """Write each Python example into `directory`."""
+    """Write each Python example into `directory`, and the modules that pages show under their own names."""
     directory.mkdir(parents=True, exist_ok=True)
     for block in blocks("python"):
         (directory / f"{block.name}.py").write_text(block.text, encoding="utf-8")
+    for name, text in modules().items():
+        (directory / name).write_text(text, encoding="utf-8")
+
+
+def modules() -> dict[str, str]:
+    """Return the modules that the pages show as files."""
+    return {name: text for page in PAGES for name, text in files(page).items() if name.endswith(".py")}
 
 
 if __name__ == "__main__":

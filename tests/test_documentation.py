@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.comparison.known import KNOWN
-from tests.documentation import PAGES, ROOT, Block, blocks, write_examples
+from tests.documentation import PAGES, ROOT, Block, blocks, modules, write_examples
 
 _NOT_SHIPPED = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist", "_build")
 
@@ -82,4 +82,4 @@ def test_the_migration_guide_lists_every_difference_that_the_comparison_knows() 
 def test_the_examples_can_be_written_out_for_type_checkers(tmp_path: Path) -> None:
     write_examples(tmp_path)
     written = sorted(path.read_text(encoding="utf-8") for path in tmp_path.iterdir())
-    assert written == sorted(block.text for block in blocks("python"))
+    assert written == sorted([*(block.text for block in blocks("python")), *modules().values()])

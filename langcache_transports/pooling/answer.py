@@ -45,6 +45,8 @@ class Answer(http.client.HTTPResponse):
         """Read the head of the answer, behind the interim ones (RFC 9110, section 15.2)."""
         for _ in range(_MOST_INTERIM):
             super().begin()
+            if self._source.ended:  # which Python takes for the end of the headers
+                raise http.client.IncompleteRead(b"")
             if not 100 <= self.status < 200 or self.status == _SWITCHING_PROTOCOLS:
                 break
             self.headers = self.msg = None  # type: ignore[assignment]
@@ -72,7 +74,7 @@ class Answer(http.client.HTTPResponse):
         """Read the whole body, of at most `limit` bytes decoded; raises IncompleteRead where its end is missing."""
         if self.length is not None and self.length > limit and "content-encoding" not in self.headers:
             raise ResponseTooLargeError(
-                f"The answer's body has {self.length} bytes; at most {limit} are accepted (max_response_bytes)"
+                f"The answer's body has {self.length} bytes, and one of more than {limit} bytes is not accepted"
             )
         decoder = BodyDecoder({"content-encoding": self.headers.get("content-encoding", "")}, limit)
         while piece := self.read(_PIECE):
@@ -117,6 +119,7 @@ class _TimedReader(io.RawIOBase):
         self._deadline = deadline
         self._muted = False
         self.received = False
+        self.ended = False
 
     def readable(self) -> bool:
         return True
@@ -131,6 +134,7 @@ class _TimedReader(io.RawIOBase):
             self._socket.settimeout(left)
         count: int | None = self._file.readinto(buffer)
         self.received = self.received or bool(count)
+        self.ended = count == 0
         return count
 
     def mute(self) -> None:

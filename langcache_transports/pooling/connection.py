@@ -95,6 +95,12 @@ class TimedConnection(HTTPConnection):
             self.sock.settimeout(left_until(self.deadline))
             view = view[self.sock.send(view) :]
 
+    def abandon(self) -> None:
+        """Close everything, also what an answer that was not read to its end holds open."""
+        if self.answer is not None:
+            self.answer.close()
+        self.close()
+
     def is_usable(self, idle_timeout: float) -> bool:
         """Say whether an idle connection may carry another exchange: not idle for too long, and nothing came on it."""
         if time.monotonic() - self.idle_since > idle_timeout or self.sock is None:

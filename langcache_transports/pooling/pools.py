@@ -30,7 +30,7 @@ class Pools:
     """All connections of one transport: a pool for each origin, and for each proxy to it."""
 
     def __init__(self, options: TransportOptions) -> None:
-        if "proxy" in options.given and options.proxies["all"].startswith("socks"):
+        if "proxy" in options.given and options.proxies.get("all", "").startswith("socks"):
             require_socks()
         self._options = options
         self._lock = threading.Lock()
@@ -105,7 +105,7 @@ class _Pool:
             answer = connection.exchange(request.method, target, headers, request.content, deadlines.total)
             body = answer.body(self._limit)
         except BaseException as error:
-            connection.close()
+            connection.abandon()
             phase = Phase.BODY if answer is not None else Phase.EXCHANGE if connection.sent else Phase.SEND
             ours = translated(error, phase, request, self._route.tls)
             if ours is None:

@@ -1,0 +1,71 @@
+"""Virtual environments that tests make for themselves, and this distribution as a wheel to install there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from tests.documentation import ROOT
+
+SHIPPED = ("langcache", "langcache_transports", "LICENSE", "README.md", "pyproject.toml")
+
+
+class Environment:
+    """A fresh virtual environment. It has no pip of its own, which would take longer to install than all else."""
+
+    def __init__(self, directory: Path) -> None:
+        venv.create(directory, symlinks=os.name != "nt")
+        self._directory = directory
+        self._scripts = directory / ("Scripts" if os.name == "nt" else "bin")
+        self.python = str(self._scripts / "python")
+        self.site = Path(self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
+
+    def run(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run Python in the environment, in whose directory there is nothing to import."""
+        return finished([self.python, *arguments], self._directory, status)
+
+    def pip(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "pip", "--python", self.python, "--disable-pip-version-check", *arguments]
+        return finished(command, self._directory).stdout
+
+    def listed(self) -> list[str]:
+        """Return what pip lists of our name."""
+        return [line for line in self.pip("list", "--format=freeze").splitlines() if line.startswith("langcache")]
+
+    def has_command(self) -> bool:
+        return shutil.which("langcache", path=str(self._scripts)) is not None
+
+    def modules(self) -> set[str]:
+        """Return the modules in the package's directory."""
+        return {path.relative_to(self.site).as_posix() for path in (self.site / "langcache").rglob("*.py")}
+
+    def recorded_modules(self) -> set[str]:
+        """Return the modules that the installed distribution says are its own."""
+        code = "import importlib.metadata as m; print(*m.files('langcache'), sep='\\n')"
+        return {name for name in self.run("-c", code).stdout.splitlines() if name.endswith(".py")}
+
+
+def finished(command: list[str], directory: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LANGCACHE_", "PYTHON"))}
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def built_wheel(directory: Path) -> Path:
+    """Build this distribution below `directory` from a copy of the checkout, and return the wheel."""
+    source, built = directory / "source", directory / "built"
+    source.mkdir()
+    for name in SHIPPED:
+        original = ROOT / name
+        if original.is_dir():
+            shutil.copytree(original, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(original, source / name)
+    finished([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(built), "."], source)
+    [found] = built.glob("*.whl")
+    return found

@@ -1,0 +1,36 @@
+"""The built-in transports keep every promise of a transport, over real sockets."""
+
+from __future__ import annotations
+
+from langcache import AsyncTransport, Transport, TransportOptions
+from langcache_transports.requests import RequestsTransport
+from langcache_transports.testing import AsyncTransportConformance, TransportConformance
+from langcache_transports.threaded import ThreadedTransport
+from langcache_transports.urllib3 import Urllib3Transport
+
+
+class TestUrllib3(TransportConformance):
+    def make_transport(self, options: TransportOptions) -> Transport:
+        return Urllib3Transport(options)
+
+
+class TestRequests(TransportConformance):
+    def make_transport(self, options: TransportOptions) -> Transport:
+        return RequestsTransport(options)
+
+
+class _Owning(ThreadedTransport):
+    """Closes the transport that it runs, which is otherwise its owner's to close."""
+
+    def __init__(self, transport: Transport, threads: int) -> None:
+        super().__init__(transport, threads)
+        self._owned = transport
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self._owned.close()
+
+
+class TestThreaded(AsyncTransportConformance):
+    def make_transport(self, options: TransportOptions) -> AsyncTransport:
+        return _Owning(Urllib3Transport(options), options.pool_size)
