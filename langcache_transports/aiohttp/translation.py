@@ -1,0 +1,85 @@
+"""aiohttp's exceptions become ours, in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import aiohttp
+from aiohttp.http import HttpProcessingError
+
+from langcache import errors
+from langcache.http import Request, display_url
+
+from .connections import Exchange
+
+FOREIGN = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, OverflowError)
+"""What aiohttp raises, and what it lets through of asyncio and of the standard library."""
+
+_KINDS: tuple[tuple[type[BaseException], type[errors.LangCacheError]], ...] = (
+    # From the special to the general: the first that fits is taken.
+    (aiohttp.InvalidURL, errors.ConfigurationError),
+    (aiohttp.NonHttpUrlClientError, errors.ConfigurationError),
+    (UnicodeError, errors.ConfigurationError),  # a host that no name can be
+    (aiohttp.ConnectionTimeoutError, errors.ConnectTimeout),
+    (asyncio.TimeoutError, errors.ReadTimeout),
+    (aiohttp.ClientProxyConnectionError, errors.ProxyError),
+    (aiohttp.ClientHttpProxyError, errors.ProxyError),
+    (aiohttp.ClientConnectorError, errors.ConnectError),
+    (aiohttp.ClientSSLError, errors.ConnectError),
+    (aiohttp.ClientPayloadError, errors.ReadError),
+    (aiohttp.ClientResponseError, errors.RemoteProtocolError),
+    (aiohttp.ClientConnectionError, errors.ReadError),
+    (aiohttp.ClientError, errors.RequestError),
+    (OSError, errors.NetworkError),
+    (ValueError, errors.RemoteProtocolError),  # a length that is no length
+    (OverflowError, errors.RemoteProtocolError),
+)
+"""Which of our errors stands for which exception."""
+
+
+def translated(error: BaseException, request: Request, exchange: Exchange) -> errors.LangCacheError:
+    """Return our error for one of `FOREIGN`, or for one of ours that does not name the request yet."""
+    if isinstance(error, errors.LangCacheError):
+        return type(error)(named(request, str(error)))
+    ours = _kind(error, exchange)(named(request, _reason(error, request)))
+    if isinstance(error, aiohttp.ClientConnectorCertificateError) or _is_unverified(error):
+        ours.retryable = False
+    return ours
+
+
+def _kind(error: BaseException, exchange: Exchange) -> type[errors.LangCacheError]:
+    kind = next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
+    wire = exchange.wire
+    if wire is None:
+        return errors.ConnectTimeout if kind is errors.ReadTimeout else kind
+    if isinstance(error, aiohttp.ClientPayloadError) and isinstance(wire.failure, HttpProcessingError):
+        return errors.RemoteProtocolError
+    if kind is errors.ReadError and not wire.received and isinstance(error.__cause__, ssl.SSLError):
+        return errors.ConnectError  # TLS 1.3: a server refuses a certificate when for the client the handshake is over
+    return kind
+
+
+def _is_unverified(error: BaseException) -> bool:
+    inner = (error, error.__cause__, getattr(error, "os_error", None))
+    return any(isinstance(candidate, ssl.SSLCertVerificationError) for candidate in inner)
+
+
+def _reason(error: BaseException, request: Request) -> str:
+    """Say what went wrong without aiohttp's words where these show the whole URL, which may carry a credential."""
+    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
+        return "the URL is not one of HTTP"
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "not connected in time"
+    if isinstance(error, asyncio.TimeoutError):
+        return f"no complete answer within {request.timeout} s"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status} {error.message}"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return error.message
+    return str(error) or type(error).__name__
+
+
+def named(request: Request, reason: str) -> str:
+    """Return a message that begins with the request."""
+    return f"{request.method} {display_url(request.url)}: {reason}"
