@@ -73,7 +73,7 @@ class Wire(ResponseHandler):
     complete = False
     """Whether its answer is known to be complete, so that it may be pooled."""
     key: Any = None
-    """aiohttp's key of the pool, once aiohttp has given it back."""
+    """aiohttp's key of its pool, once aiohttp has given it back."""
     link: asyncio.Transport | None = None
     """Its asyncio transport, also after aiohttp has forgotten it."""
     failure: BaseException | None = None
@@ -87,6 +87,7 @@ class Wire(ResponseHandler):
         """Get ready for an exchange."""
         self._connector = connector
         self.idle = self.complete = False
+        self.key = None
         self.received = self._head = 0
         self._last = b""
 
@@ -97,10 +98,10 @@ class Wire(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes, or hang up where nobody asked for any."""
-        if self.idle:
-            self.cut()
-            return
         if data:  # aiohttp calls with none to go on after a pause
+            if self.idle:
+                self.cut()
+                return
             known = self._last + data
             if not self._head:
                 end = known.find(_HEAD_END)
@@ -110,14 +111,16 @@ class Wire(ResponseHandler):
             self._last = known[-len(_HEAD_END) :]
         super().data_received(data)
 
-    def set_exception(self, exc: Any, *cause: Any) -> None:
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         """Keep what the connection broke with."""
         self.failure = exc
-        super().set_exception(exc, *cause)
+        super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Leave the pool."""
-        self.link = None
+        link, self.link = self.link, None
+        if link is not None:
+            link.abort()  # it is lost, but TLS before Python 3.11 has to be told, or would warn that it was left open
         if self._connector is not None:
             self._connector.forget(self)
         super().connection_lost(exc)
@@ -169,13 +172,15 @@ class Connector(aiohttp.TCPConnector):
         keeping: dict[str, Any] = {"keepalive_timeout": idle_timeout} if idle_timeout > 0 else {"force_close": True}
         # Calls never wait for a connection: there are as many as there are calls in flight. Names are resolved as for
         # the other transports, by the system, also where aiodns is installed.
-        super().__init__(limit=0, resolver=aiohttp.ThreadedResolver(loop), loop=loop, **keeping)
-        self._factory = partial(Wire, loop=loop)
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            limit=0, resolver=aiohttp.ThreadedResolver(loop), loop=loop, **keeping
+        )
+        self._factory: Any = partial(Wire, loop=loop)
         self._size = size
         self._idle: dict[Wire, None] = {}  # in the order in which they became it
         self._wires: set[Wire] = set()
 
-    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:  # noqa: ASYNC109 - aiohttp's signature
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:
         """Return a connection for the running task's exchange: a quiet one of the pool, or a new one."""
         exchange = EXCHANGE.get()
         if exchange.wire is not None:  # aiohttp repeats some methods by itself; that is the transport's to decide
@@ -224,20 +229,27 @@ class Connector(aiohttp.TCPConnector):
         if wire.should_close or self.force_close:
             self.discard(wire)
             return
-        key, wire.key = wire.key, None
         wire.served += 1
         wire.idle = True
         self._idle[wire] = None
-        super()._release(key, wire)
+        super()._release(wire.key, wire)
         if len(self._idle) > self._size:
             oldest = next(iter(self._idle))
-            del self._idle[oldest]
+            self.forget(oldest)
             oldest.cut()
 
     def forget(self, wire: Wire) -> None:
-        """Take note that a connection is lost."""
-        self._idle.pop(wire, None)
+        """Take note that a connection is lost; aiohttp itself would only later, when it looks for one to use."""
         self._wires.discard(wire)
+        if wire in self._idle:
+            del self._idle[wire]
+            pooled: Any = self._conns.get(wire.key, ())
+            kept = [item for item in pooled if item[0] is not wire]
+            if kept:
+                pooled.clear()
+                pooled.extend(kept)
+            else:
+                self._conns.pop(wire.key, None)
 
     def shut(self) -> bool:
         """Close all connections, in the event loop's thread; say whether there was anything to do."""
@@ -272,15 +284,16 @@ def _drop(transport: Any) -> None:
     """Close the socket of a transport whose event loop is closed.
 
     asyncio has no way to do so: it would schedule it, and warn of the socket when it is collected. So this calls what
-    would be scheduled.
+    would be scheduled. Other event loops close the sockets of their transports themselves.
     """
-    with suppress(RuntimeError):  # the event loop is closed
-        transport.abort()
     inner = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None) or transport
-    lost = getattr(inner, "_call_connection_lost", None)
-    if lost is not None:
-        with suppress(RuntimeError):
-            lost(None)
+    steps = [transport.abort]
+    if hasattr(inner, "_call_connection_lost"):
+        # Before Python 3.11, TLS comes to its end only by the second abort.
+        steps += [partial(inner._call_connection_lost, None), transport.abort]
+    for step in steps:
+        with suppress(RuntimeError):  # the event loop is closed
+            step()
 
 
 class _HeadInLatin1:

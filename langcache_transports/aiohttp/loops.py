@@ -99,17 +99,19 @@ class Homes:
         )
         self._process = os.getpid()  # last: until then another thread must not take the old ones for its own
 
-    async def here(self) -> Home:
-        """Return the running loop's session."""
+    def known(self) -> Home | None:
+        """Return the running loop's session, if it has one that is open."""
         if self._process != os.getpid():  # a forked child must not speak on its parent's connections
             self._open()
-        loop = asyncio.get_running_loop()
-        known = self._homes.get(loop)
+        known = self._homes.get(asyncio.get_running_loop())
         home = None if known is None else known()
-        if home is not None and not home.closed:
-            return home
+        return None if home is None or home.closed else home
+
+    async def opened(self) -> Home:
+        """Open a session for the running loop."""
+        loop = asyncio.get_running_loop()
         home = Home(loop, *self._make(loop))
-        if known is None:  # a loop that has closed a session is about to end, and takes no more generators
+        if loop not in self._homes:  # a loop that has closed a session may be about to end, and take no more generators
             await home.live()
         with self._lock:
             self._homes[loop] = weakref.ref(home)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
@@ -37,12 +38,20 @@ _KINDS: tuple[tuple[type[BaseException], type[errors.LangCacheError]], ...] = (
 )
 """Which of our errors stands for which exception."""
 
+_SAID: Mapping[type[errors.LangCacheError], str] = {
+    errors.ConfigurationError: "the URL does not lead anywhere",
+    errors.ConnectTimeout: "no connection was made in time",
+    errors.ReadTimeout: "no complete answer came in time",
+}
+"""What is said where aiohttp says nothing, or shows the whole URL, which may carry a credential."""
+
 
 def translated(error: BaseException, request: Request, exchange: Exchange) -> errors.LangCacheError:
     """Return our error for one of `FOREIGN`, or for one of ours that does not name the request yet."""
     if isinstance(error, errors.LangCacheError):
         return type(error)(named(request, str(error)))
-    ours = _kind(error, exchange)(named(request, _reason(error, request)))
+    kind = _kind(error, exchange)
+    ours = kind(named(request, _SAID.get(kind) or _reason(error)))
     if isinstance(error, aiohttp.ClientConnectorCertificateError) or _is_unverified(error):
         ours.retryable = False
     return ours
@@ -65,18 +74,11 @@ def _is_unverified(error: BaseException) -> bool:
     return any(isinstance(candidate, ssl.SSLCertVerificationError) for candidate in inner)
 
 
-def _reason(error: BaseException, request: Request) -> str:
-    """Say what went wrong without aiohttp's words where these show the whole URL, which may carry a credential."""
-    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
-        return "the URL is not one of HTTP"
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return "not connected in time"
-    if isinstance(error, asyncio.TimeoutError):
-        return f"no complete answer within {request.timeout} s"
+def _reason(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status} {error.message}"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return error.message
+    if isinstance(error, aiohttp.ClientResponseError):  # its own words show the whole URL
+        return error.message or "the answer is not valid HTTP"
     return str(error) or type(error).__name__
 
 

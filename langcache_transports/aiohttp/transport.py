@@ -1,4 +1,4 @@
-"""The transport. It only translates: aiohttp's repetitions, redirects, cookies, decompression and environment are off."""
+"""The transport. It only translates: what aiohttp would do beside - repeat, redirect, keep cookies - is off."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class AiohttpTransport:
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
         self._require_open()
-        home = await self._homes.here()
+        home = self._homes.known() or await self._homes.opened()
         arguments = self._arguments(request)
         exchange = Exchange(rewrites=not "".join(arguments["headers"].values()).isascii())
         mark = EXCHANGE.set(exchange)
@@ -129,9 +129,7 @@ class AiohttpTransport:
             arguments["ssl"] = self._options.tls.context()
         return {"method": request.method, "url": url, "allow_redirects": False, **arguments}
 
-    async def _exchanged(
-        self, home: Home, request: Request, arguments: dict[str, Any], exchange: Exchange
-    ) -> Response:
+    async def _exchanged(self, home: Home, request: Request, arguments: dict[str, Any], exchange: Exchange) -> Response:
         content = request.content
         data = BytesIO(content) if content is not None and len(content) > _LARGE else content
         answer: aiohttp.ClientResponse = await home.session.request(data=data, **arguments)
@@ -152,8 +150,9 @@ class AiohttpTransport:
         if len(answer.raw_headers) > _MOST_HEADERS:
             raise errors.RemoteProtocolError(f"got more than {_MOST_HEADERS} headers")
         decoder = BodyDecoder(answer.headers, self._options.max_response_bytes)
-        while piece := await answer.content.readany():
-            decoder.feed(piece)
+        stream = answer.content
+        while not stream.at_eof():
+            decoder.feed(await stream.readany())
         return decoder.finish()
 
     def _require_open(self) -> None:
@@ -191,7 +190,13 @@ def _proxy(proxy: str) -> tuple[URL, dict[str, str]]:
 
 
 def _refuse_unusable(proxy: str) -> None:
+    """Raise ConfigurationError for a proxy that aiohttp cannot speak to."""
     scheme = urlsplit(checked_proxy(proxy)).scheme.lower()
+    if scheme == "https" and sys.version_info < (3, 11):
+        raise errors.ConfigurationError(
+            "aiohttp does not honour proxy with the scheme https before Python 3.11, whose asyncio has no TLS within "
+            "TLS; the transports urllib3 and requests do"
+        )
     if scheme.startswith("socks"):
         raise errors.ConfigurationError(
             f"aiohttp does not honour proxy with the scheme {scheme}; the transports urllib3 and requests do, "

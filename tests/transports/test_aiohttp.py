@@ -6,7 +6,9 @@ import asyncio
 import gc
 import importlib.util
 import os
+import select
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,6 +19,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import trustme
 
 from langcache import LangCache, Request, Response, TransportOptions, errors
 from langcache_transports.aiohttp import langcache_async_transport
@@ -29,10 +32,11 @@ Talk = Callable[["RawServer", socket.socket, int], None]
 class RawServer:
     """Runs `talk(self, connection, number)` in a thread for each connection; counts what `read` reads."""
 
-    def __init__(self, talk: Talk) -> None:
+    def __init__(self, talk: Talk, tls: ssl.SSLContext | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        self._tls = tls
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._port}"
         self._talk = talk
         self.requests: list[bytes] = []
         self.connections = 0
@@ -51,8 +55,19 @@ class RawServer:
             self._threads[-1].start()
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        with connection, suppress(ConnectionError):
-            self._talk(self, connection, number)
+        # Or what a test waits for to be sent would wait in this process for an acknowledgement of what was sent before.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(ConnectionError, ssl.SSLError), connection:
+            if self._tls is None:
+                self._talk(self, connection, number)
+                return
+            with connection.dup() as plain:
+                try:
+                    with self._tls.wrap_socket(connection, server_side=True) as secured:
+                        self._talk(self, secured, number)
+                except ssl.SSLError:
+                    while plain.recv(65536):  # or the connection would be reset, and the client not learn why
+                        pass
 
     def read(self, connection: socket.socket) -> bytes:
         """Return the next request, or b"" where the client has hung up."""
@@ -63,7 +78,9 @@ class RawServer:
                 return b""
             got += piece
         head, _, body = got.partition(b"\r\n\r\n")
-        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+        length = next(
+            (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+        )
         while len(body) < length:
             body += connection.recv(65536)
         self.requests.append(head + b"\r\n\r\n" + body)
@@ -77,20 +94,20 @@ class RawServer:
         self._listener.close()
 
 
+Serving = Callable[..., RawServer]
+
+
 @pytest.fixture
-def serving() -> Iterator[Callable[[Talk], RawServer]]:
+def serving() -> Iterator[Serving]:
     started: list[RawServer] = []
 
-    def serve(talk: Talk) -> RawServer:
-        started.append(RawServer(talk))
+    def serve(talk: Talk, tls: ssl.SSLContext | None = None) -> RawServer:
+        started.append(RawServer(talk, tls))
         return started[-1]
 
     yield serve
     for server in started:
         server.close()
-
-
-Serving = Callable[[Talk], RawServer]
 
 
 def answer(body: bytes, *more: bytes) -> bytes:
@@ -378,7 +395,9 @@ def test_what_is_sent_for_each_method(serving: Serving) -> None:
     async def work(transport: AiohttpTransport) -> None:
         for method in ("GET", "DELETE", "POST"):
             await transport.send(Request(method, server.url + "/a%2Fb?c=%20d", {"X": "ä"}))
-        await transport.send(Request("POST", server.url + "/", {"accept-encoding": "identity", "X": "ä"}, b"\xff\r\n\r\n"))
+        await transport.send(
+            Request("POST", server.url + "/", {"accept-encoding": "identity", "X": "ä"}, b"\xff\r\n\r\n")
+        )
 
     run(work)
     host = server.url[7:].encode()
@@ -426,9 +445,13 @@ def test_the_timeout_is_for_the_whole_attempt(serving: Serving, head: bytes, dro
     run(work)
 
 
+def waits(server: RawServer, connection: socket.socket, number: int) -> None:
+    server.leave.wait()
+
+
 def test_a_connection_that_is_not_made_in_time_is_a_connect_timeout(serving: Serving) -> None:
     """Making it includes TLS: here is a server that accepts, and never answers the handshake."""
-    server = serving(lambda server, connection, number: bool(server.leave.wait()) and None)
+    server = serving(waits)
     url = server.url.replace("http:", "https:")
 
     async def work(transport: AiohttpTransport, timeout: float) -> None:
@@ -485,7 +508,9 @@ def test_a_cancelled_call_closes_its_connection_and_leaves_the_pool_usable(servi
     ],
     ids=["too large", "much too large", "not gzip", "zstd", "status", "chunk"],
 )
-def test_a_broken_answer_closes_its_connection(serving: Serving, broken: bytes, kind: type[errors.RequestError]) -> None:
+def test_a_broken_answer_closes_its_connection(
+    serving: Serving, broken: bytes, kind: type[errors.RequestError]
+) -> None:
     hung_up = threading.Event()
 
     def talk(server: RawServer, connection: socket.socket, number: int) -> None:
@@ -511,6 +536,7 @@ def test_a_broken_answer_closes_its_connection(serving: Serving, broken: bytes, 
 
 def test_an_early_answer_to_a_request_that_is_still_being_written_is_returned(serving: Serving) -> None:
     """And the connection, on which the rest of the request would follow, is not used for another."""
+
     def talk(server: RawServer, connection: socket.socket, number: int) -> None:
         connection.recv(1000)
         connection.sendall(answer(b"too large" if number == 1 else b"own"))
@@ -768,6 +794,188 @@ def test_a_forked_child_has_a_session_of_its_own(server: LocalServer) -> None:
     )
     assert (done.stdout, done.stderr) == ("True [0, 0, 0, 0]\nTrue\n", "")
     assert server.connections == 5
+
+
+# TLS
+
+
+AUTHORITY = trustme.CA()
+
+
+def server_context(*, demands: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert("127.0.0.1", "localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    if demands:
+        AUTHORITY.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+class Trust:
+    """Stands for a TLSConfig: `context` returns the same context until it is rotated."""
+
+    def __init__(self, *, known: bool = True) -> None:
+        self._known = known
+        self.rotate()
+
+    def rotate(self) -> None:
+        self._context = ssl.create_default_context()
+        if self._known:
+            AUTHORITY.configure_trust(self._context)  # pyright: ignore[reportUnknownMemberType]
+
+    def context(self) -> ssl.SSLContext:
+        return self._context
+
+
+def owns(server: RawServer, connection: socket.socket, number: int) -> None:
+    while server.read(connection):
+        connection.sendall(answer(b"own"))
+
+
+def test_tls_connections_are_used_again_and_new_ones_have_the_newest_context(serving: Serving) -> None:
+    server = serving(owns, server_context())
+    trust = Trust()
+
+    async def work(transport: AiohttpTransport) -> None:
+        for _ in range(3):
+            await calls(transport, server.url)
+            trust.rotate()
+        assert len(wires(transport)) == 2  # the one that was idle for longest had to go
+
+    run(work, tls=trust, pool_size=2)
+    assert (server.connections, len(server.requests)) == (3, 9)
+
+
+def test_a_certificate_that_cannot_be_verified_is_not_worth_a_repetition(serving: Serving) -> None:
+    server = serving(owns, server_context())
+
+    async def work(transport: AiohttpTransport) -> None:
+        with pytest.raises(errors.ConnectError, match="CERTIFICATE_VERIFY_FAILED") as caught:
+            await transport.send(post(server.url))
+        assert caught.value.retryable is False
+
+    run(work, tls=Trust(known=False))
+    assert server.requests == []
+
+
+def test_a_server_that_refuses_a_stranger_is_a_connect_error(serving: Serving) -> None:
+    """With TLS 1.3 the client learns of it only when it reads the answer."""
+    server = serving(owns, server_context(demands=True))
+
+    async def work(transport: AiohttpTransport) -> None:
+        with pytest.raises(errors.ConnectError, match=r"(?i)certificate.required"):
+            await transport.send(post(server.url))
+
+    run(work, tls=Trust())
+
+
+def test_a_tls_session_ends_with_its_loop(serving: Serving) -> None:
+    server = serving(owns, server_context())
+    transport = AiohttpTransport(options(tls=Trust()))
+    loops = [in_a_closed_loop(transport, server.url) for _ in range(2)]
+    asyncio.run(calls(transport, server.url))
+    gc.collect()
+    assert [loop() for loop in loops] == [None, None]
+    transport.close()
+
+
+@every_extra
+def test_over_tls_too_an_answer_that_comes_on_an_idle_connection_is_nobodys(serving: Serving, extra: bytes) -> None:
+    talk, go, sent = then(answer(b"first"), extra[:60_000])
+    server = serving(talk, server_context())
+
+    async def work(transport: AiohttpTransport) -> None:
+        assert (await transport.send(post(server.url))).content == b"first"
+        go.set()
+        assert sent.wait(5)  # blocks the loop
+        assert (await transport.send(post(server.url))).content == b"own"
+
+    run(work, tls=Trust())
+    assert server.connections == 2
+
+
+# Proxies
+
+
+def forwards(status: bytes) -> Talk:
+    """Make the talk of a proxy that answers CONNECT with `status`, and forwards bytes where that is 200."""
+
+    def talk(server: RawServer, connection: socket.socket, number: int) -> None:
+        target = server.read(connection).split(b" ")[1]
+        connection.sendall(b"HTTP/1.1 " + status + b"\r\n\r\n")
+        if not status.startswith(b"200"):
+            return
+        host, _, port = target.rpartition(b":")
+        with socket.create_connection((host.decode(), int(port))) as service:
+            other = {connection: service, service: connection}
+            while True:
+                waiting = connection.pending() if isinstance(connection, ssl.SSLSocket) else 0
+                ready = [connection] if waiting else select.select([connection, service], [], [])[0]
+                for side in ready:
+                    piece = side.recv(65536)
+                    if not piece:
+                        return
+                    other[side].sendall(piece)
+
+    return talk
+
+
+def test_https_goes_through_a_tunnel_and_the_token_stays_in_it(serving: Serving) -> None:
+    service = serving(owns, server_context())
+    proxy = serving(forwards(b"200 OK"))
+
+    async def work(transport: AiohttpTransport) -> None:
+        for _ in range(3):
+            request = post(service.url).with_headers({"Authorization": "Bearer token", "User-Agent": "mine"})
+            assert (await transport.send(request)).content == b"own"
+
+    run(work, tls=Trust(), proxies={"https": proxy.url.replace("//", "//user:p%40ss@")})
+    [connect] = proxy.requests
+    assert connect.startswith(b"CONNECT " + service.url[8:].encode() + b" HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic dXNlcjpwQHNz\r\n" in connect
+    assert b"User-Agent: mine\r\n" in connect
+    assert b"token" not in connect
+    assert b"aiohttp" not in connect
+    assert len(service.requests) == 3
+    assert all(b"Proxy-Authorization" not in request for request in service.requests)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio has no TLS within TLS before Python 3.11")
+def test_a_proxy_may_be_spoken_to_with_tls(serving: Serving) -> None:
+    service = serving(owns, server_context())
+    plain = serving(owns)
+    proxy = serving(forwards(b"200 OK"), server_context())
+    forward = serving(owns, server_context())
+
+    async def work(transport: AiohttpTransport) -> None:
+        await calls(transport, service.url)
+        await calls(transport, plain.url)
+
+    run(work, tls=Trust(), proxies={"https": proxy.url, "http": forward.url})
+    assert (len(service.requests), service.connections) == (3, 1)
+    assert (len(forward.requests), len(plain.requests)) == (3, 0)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 11), reason="asyncio has TLS within TLS since Python 3.11")
+def test_a_proxy_that_asyncio_cannot_speak_to_is_refused() -> None:
+    with pytest.raises(errors.ConfigurationError, match=r"proxy.*urllib3 and requests"):
+        AiohttpTransport(options(proxies={"https": "https://proxy.example"}))
+
+
+@pytest.mark.parametrize("status", [b"407 Proxy Authentication Required", b"502 Bad Gateway"])
+def test_a_proxy_that_refuses_is_a_proxy_error(serving: Serving, status: bytes) -> None:
+    proxy = serving(forwards(status + b"\r\nContent-Length: 0"))
+
+    async def work(transport: AiohttpTransport) -> None:
+        with pytest.raises(errors.ProxyError, match=status.decode()) as caught:
+            await transport.send(post("https://cache.invalid"))
+        shown = f"{caught.value} {caught.value!r} {caught.value.__cause__}"
+        assert "secret" not in str(caught.value)
+        assert "p%40ss" not in shown
+        assert "p@ss" not in shown
+
+    run(work, tls=Trust(), proxies={"https": proxy.url.replace("//", "//user:p%40ss@")})
+    assert len(proxy.requests) == 1
 
 
 uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not there")
