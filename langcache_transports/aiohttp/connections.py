@@ -24,6 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
 
 if TYPE_CHECKING:
@@ -150,9 +151,9 @@ class Wire(ResponseHandler):
         """
         if answer.method == "HEAD" or answer.status in _BODILESS:
             return self.received == self._head
-        if "Transfer-Encoding" in answer.headers:
+        if hdrs.TRANSFER_ENCODING in answer.headers:
             return self._last == _HEAD_END  # the last chunk's; the beginning of another answer does not end like this
-        length = answer.headers.get("Content-Length")
+        length = answer.headers.get(hdrs.CONTENT_LENGTH)
         return length is not None and self.received == self._head + int(length)
 
 

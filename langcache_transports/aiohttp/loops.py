@@ -2,7 +2,8 @@
 
 A session is held by its event loop, through a timer that is never due, and by nothing else: so no loop is kept alive,
 and a loop that is closed drops its session, which closes its connections. Where the loop is ended in good order, as
-`asyncio.run` does, it finalises an asynchronous generator first, and that closes them while the loop still runs.
+`asyncio.run` does, it finalises an asynchronous generator first, and that closes them while the loop still runs. With
+uvloop the latter is needed: it warns of what is open when it is closed, before anyone can do anything about it.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from langcache import errors
@@ -29,7 +30,7 @@ else:  # aiohttp depends on it there
     from async_timeout import timeout as time_limit  # pyright: ignore
 
 _HONOURED = ("tls", "proxy", "no_proxy", "connect_timeout_ms", "idle_timeout_ms", "max_response_bytes")
-_ADDED_BY_AIOHTTP = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_ADDED_BY_AIOHTTP = CIMultiDict((name, None) for name in ("Accept", "Accept-Encoding", "Content-Type", "User-Agent"))
 # What Python's own HTTP client takes, on which the other transports are.
 _LONGEST_LINE = 65_536  # bytes
 _MOST_HEADERS = 100
@@ -38,9 +39,19 @@ _SHORTEST = 0.001  # seconds; for asyncio, 0 and less would be no limit
 
 
 class _Request(aiohttp.ClientRequest):
-    """aiohttp's request, which says of a DELETE without a body nothing about its length (RFC 9110, section 8.6)."""
+    """aiohttp's request, with no header of its own but Host and Content-Length.
+
+    A DELETE without a body says nothing about its length (RFC 9110, section 8.6).
+    """
 
     GET_METHODS = {*aiohttp.ClientRequest.GET_METHODS, "DELETE"}  # noqa: RUF012 - aiohttp's form
+    # A session can be told the same, but makes a new dictionary of it for each request, which is slow. Which of the
+    # two names is looked at depends on aiohttp's version.
+    skip_auto_headers: Any = _ADDED_BY_AIOHTTP
+    _skip_auto_headers: Any = _ADDED_BY_AIOHTTP
+
+    def update_auto_headers(self, skip_auto_headers: Any) -> None:
+        """Add none."""
 
 
 class AiohttpTransport:
@@ -69,7 +80,6 @@ class AiohttpTransport:
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_ADDED_BY_AIOHTTP,
             request_class=_Request,
             timeout=self._timeout,
             auto_decompress=False,

@@ -997,4 +997,5 @@ def test_uvloop_serves_as_well(serving: Serving) -> None:
 
     loop = library.new_event_loop()  # pyright: ignore
     loop.run_until_complete(main())  # pyright: ignore
+    loop.run_until_complete(loop.shutdown_asyncgens())  # pyright: ignore
     loop.close()  # pyright: ignore
