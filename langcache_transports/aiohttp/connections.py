@@ -79,14 +79,15 @@ class Wire(ResponseHandler):
     """Its asyncio transport, also after aiohttp has forgotten it."""
     failure: BaseException | None = None
     """What it broke with."""
-    _connector: Connector | None = None
+    connector: Connector | None = None
+    """The pool of its event loop, once it has been begun on."""
     _head = 0
     _last = b""
     _poll: Any = None
 
     def begin(self, connector: Connector) -> None:
         """Get ready for an exchange."""
-        self._connector = connector
+        self.connector = connector
         self.idle = self.complete = False
         self.key = None
         self.received = self._head = 0
@@ -122,8 +123,8 @@ class Wire(ResponseHandler):
         link, self.link = self.link, None
         if link is not None:
             link.abort()  # it is lost, but TLS before Python 3.11 has to be told, or would warn that it was left open
-        if self._connector is not None:
-            self._connector.forget(self)
+        if self.connector is not None:
+            self.connector.forget(self)
         super().connection_lost(exc)
 
     def cut(self) -> None:
@@ -138,7 +139,7 @@ class Wire(ResponseHandler):
 
     def quiet(self) -> bool:
         """Say whether neither bytes nor the connection's end are waiting to be read."""
-        if self.should_close or self.link is None or self.link.is_closing():
+        if self.link is None or self.link.is_closing():
             return False
         if self._poll is None:
             self._poll = _poller(self.link.get_extra_info("socket"))
@@ -202,7 +203,7 @@ class Connector(aiohttp.TCPConnector):
 
     def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
         """Take back a connection from aiohttp; it is pooled when `keep` has been called too."""
-        if should_close or protocol.should_close or not isinstance(protocol, Wire):
+        if should_close or protocol.connector is None:  # it broke off, or it served to ask a proxy for a tunnel
             super()._release(key, protocol, should_close=True)
             return
         protocol.key = key

@@ -146,7 +146,13 @@ class AiohttpTransport:
         wire = exchange.wire
         assert wire is not None  # noqa: S101 - an answer has come on it
         try:
-            body = await self._body(answer)
+            if len(answer.raw_headers) > _MOST_HEADERS:
+                raise errors.RemoteProtocolError(f"got more than {_MOST_HEADERS} headers")
+            decoder = BodyDecoder(answer.headers, self._options.max_response_bytes)
+            stream = answer.content
+            while not stream.at_eof():
+                decoder.feed(await stream.readany())
+            body = decoder.finish()
         except BaseException:
             answer.close()
             home.connector.discard(wire)
@@ -155,15 +161,6 @@ class AiohttpTransport:
         # As Python's own HTTP client reads them: each byte is a character.
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.raw_headers]
         return Response(answer.status, headers, body, answer)
-
-    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
-        if len(answer.raw_headers) > _MOST_HEADERS:
-            raise errors.RemoteProtocolError(f"got more than {_MOST_HEADERS} headers")
-        decoder = BodyDecoder(answer.headers, self._options.max_response_bytes)
-        stream = answer.content
-        while not stream.at_eof():
-            decoder.feed(await stream.readany())
-        return decoder.finish()
 
     def _require_open(self) -> None:
         if self._closed:
