@@ -28,9 +28,9 @@ _HONOURED_BY: Final[Mapping[str, str]] = dict.fromkeys(
 class Transport(Protocol):
     """Turns a `Request` into a `Response` with one HTTP library; it is shared by threads.
 
-    It only translates. `send` returns every answer, whatever its status, follows no redirect and repeats nothing;
-    where no complete answer comes within ``request.timeout`` seconds or the exchange breaks off, it raises a
-    `RequestError` from the library's own exception.
+    It only translates. `send` returns every answer, whatever its status, and follows no redirect. It repeats nothing
+    but a request with `idempotent` that met the end of a kept connection, once. Where no complete answer comes within
+    ``request.timeout`` seconds or the exchange breaks off, it raises a `RequestError` from the library's own exception.
     """
 
     def send(self, request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from langcache import AsyncTransport, Transport, TransportOptions
+from langcache_transports.aiohttp.transport import AiohttpTransport
 from langcache_transports.requests import RequestsTransport
 from langcache_transports.testing import AsyncTransportConformance, TransportConformance
 from langcache_transports.threaded import ThreadedTransport
@@ -17,6 +18,11 @@ class TestUrllib3(TransportConformance):
 class TestRequests(TransportConformance):
     def make_transport(self, options: TransportOptions) -> Transport:
         return RequestsTransport(options)
+
+
+class TestAiohttp(AsyncTransportConformance):
+    def make_transport(self, options: TransportOptions) -> AsyncTransport:
+        return AiohttpTransport(options)
 
 
 class _Owning(ThreadedTransport):

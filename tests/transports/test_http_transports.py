@@ -16,9 +16,10 @@ from langcache import Request, Response, Transport, TransportOptions, errors
 from langcache_transports.requests import RequestsTransport
 from langcache_transports.urllib3 import Urllib3Transport
 from tests.local_server import LocalServer
+from tests.transports.in_loop import AiohttpInLoop
 
 
-@pytest.fixture(params=[Urllib3Transport, RequestsTransport])
+@pytest.fixture(params=[Urllib3Transport, RequestsTransport, AiohttpInLoop])
 def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
     made: Transport = request.param(TransportOptions())
     yield made

@@ -1,0 +1,321 @@
+"""The connections of one event loop: which of them may be used again, and which never.
+
+What is promised here, and by what:
+
+1. A connection is pooled when its exchange is known to be complete (`Connector.keep`), and not already, as aiohttp does
+   it, when the last byte of an answer is parsed. An exchange that broke off closes its connection.
+2. A connection on which anything arrived beyond its answer is closed. Bytes after the answer are counted when it is
+   complete; bytes that arrive on an idle connection close it at once; and bytes that the event loop has not read yet
+   are looked for when it is taken from the pool. The end of the connection is found in the same way.
+3. No more than `size` idle connections are kept; the one that is idle for longest goes first.
+4. aiohttp never repeats a request by itself.
+
+aiohttp itself looks at an idle connection only for whether it is still connected, and what arrived on it is then the
+answer of the next request. It has no public place to hook in, so this overrides methods of `TCPConnector` and
+`ResponseHandler` that are not documented. The tests for each promise run with aiohttp's lowest and newest version.
+"""
+
+from __future__ import annotations
+
+import select
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp import hdrs
+from aiohttp.client_proto import ResponseHandler
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from aiohttp.connector import Connection
+
+_HEAD_END = b"\r\n\r\n"
+_BODILESS = (204, 304)
+
+
+class Exchange:
+    """What is known of the exchange that the running task makes."""
+
+    __slots__ = ("fresh", "rewrites", "wire")
+
+    def __init__(self, rewrites: bool) -> None:
+        self.rewrites = rewrites
+        """Whether a header has characters beyond ASCII."""
+        self.fresh = False
+        """Whether it needs a connection that was not used before."""
+        self.wire: Wire | None = None
+        """The connection, once there is one."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the connection had been used before and no byte of an answer came on it."""
+        return self.wire is not None and self.wire.served > 0 and not self.wire.received
+
+    def again(self) -> None:
+        """Begin anew, on a connection that was not used before."""
+        self.fresh, self.wire = True, None
+
+
+EXCHANGE: ContextVar[Exchange] = ContextVar("langcache_aiohttp_exchange")
+
+
+class Wire(ResponseHandler):
+    """aiohttp's protocol of one connection, which also counts what arrives."""
+
+    served = 0
+    """How many answers came on it before this one."""
+    received = 0
+    """How many bytes have arrived since its request was begun."""
+    idle = False
+    """Whether it is in the pool."""
+    complete = False
+    """Whether its answer is known to be complete, so that it may be pooled."""
+    key: Any = None
+    """aiohttp's key of its pool, once aiohttp has given it back."""
+    link: asyncio.Transport | None = None
+    """Its asyncio transport, also after aiohttp has forgotten it."""
+    failure: BaseException | None = None
+    """What it broke with."""
+    connector: Connector | None = None
+    """The pool of its event loop, once it has been begun on."""
+    _head = 0
+    _last = b""
+    _poll: Any = None
+
+    def begin(self, connector: Connector) -> None:
+        """Get ready for an exchange."""
+        self.connector = connector
+        self.idle = self.complete = False
+        self.key = None
+        self.received = self._head = 0
+        self._last = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        super().connection_made(transport)
+        self.link = self.transport
+
+    def data_received(self, data: bytes) -> None:
+        """Count the bytes, or hang up where nobody asked for any."""
+        if data:  # aiohttp calls with none to go on after a pause
+            if self.idle:
+                self.cut()
+                return
+            known = self._last + data
+            if not self._head:
+                end = known.find(_HEAD_END)
+                if end >= 0:
+                    self._head = self.received - len(self._last) + end + len(_HEAD_END)
+            self.received += len(data)
+            self._last = known[-len(_HEAD_END) :]
+        super().data_received(data)
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        """Keep what the connection broke with."""
+        self.failure = exc
+        super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Leave the pool."""
+        link, self.link = self.link, None
+        if link is not None:
+            link.abort()  # it is lost, but TLS before Python 3.11 has to be told, or would warn that it was left open
+        if self.connector is not None:
+            self.connector.forget(self)
+        super().connection_lost(exc)
+
+    def cut(self) -> None:
+        """Hang up; whoever waits for something on it learns it from asyncio."""
+        if self.link is not None:
+            self.link.abort()
+
+    def close(self) -> None:
+        """Hang up at once: TLS would wait for the server to agree, and may outlive the event loop."""
+        self.cut()
+        super().close()
+
+    def quiet(self) -> bool:
+        """Say whether neither bytes nor the connection's end are waiting to be read."""
+        if self.link is None or self.link.is_closing():
+            return False
+        if self._poll is None:
+            self._poll = _poller(self.link.get_extra_info("socket"))
+        return not self._poll()
+
+    def is_exact(self, answer: aiohttp.ClientResponse) -> bool:
+        """Say whether what arrived ends where `answer` ends.
+
+        An interim answer before it counts as too much, because it is not worth the trouble to tell it apart.
+        """
+        if answer.method == "HEAD" or answer.status in _BODILESS:
+            return self.received == self._head
+        if hdrs.TRANSFER_ENCODING in answer.headers:
+            return self._last == _HEAD_END  # the last chunk's; the beginning of another answer does not end like this
+        length = answer.headers.get(hdrs.CONTENT_LENGTH)
+        return length is not None and self.received == self._head + int(length)
+
+
+def _poller(sock: Any) -> Any:
+    """Return a function that says whether there is something to read from `sock`."""
+    if not hasattr(select, "poll"):
+        return lambda: select.select([sock], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return partial(poll.poll, 0)
+
+
+class Connector(aiohttp.TCPConnector):
+    """aiohttp's pool of one event loop, with the promises above."""
+
+    def __init__(self, size: int, idle_timeout: float, loop: asyncio.AbstractEventLoop) -> None:
+        keeping: dict[str, Any] = {"keepalive_timeout": idle_timeout} if idle_timeout > 0 else {"force_close": True}
+        # Calls never wait for a connection: there are as many as there are calls in flight. Names are resolved as for
+        # the other transports, by the system, also where aiodns is installed.
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            limit=0, resolver=aiohttp.ThreadedResolver(loop), loop=loop, **keeping
+        )
+        self._factory: Any = partial(Wire, loop=loop)
+        self._size = size
+        self._idle: dict[Wire, None] = {}  # in the order in which they became it
+        self._wires: set[Wire] = set()
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:
+        """Return a connection for the running task's exchange: a quiet one of the pool, or a new one."""
+        exchange = EXCHANGE.get()
+        if exchange.wire is not None:  # aiohttp repeats some methods by itself; that is the transport's to decide
+            raise exchange.wire.failure or aiohttp.ClientConnectionError("The connection broke")
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            wire: Any = connection.protocol
+            self._idle.pop(wire, None)
+            if not wire.served or (not exchange.fresh and wire.quiet()):
+                break
+            connection.close()
+        wire.begin(self)
+        self._wires.add(wire)
+        if exchange.rewrites:
+            wire.transport = _HeadInLatin1(wire)
+        exchange.wire = wire
+        return connection
+
+    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
+        """Take back a connection from aiohttp; it is pooled when `keep` has been called too."""
+        if should_close or protocol.connector is None:  # it broke off, or it served to ask a proxy for a tunnel
+            super()._release(key, protocol, should_close=True)
+            return
+        protocol.key = key
+        if protocol.complete:
+            self._pool(protocol)
+
+    def keep(self, wire: Wire, answer: aiohttp.ClientResponse) -> None:
+        """Pool a connection whose exchange is complete, as soon as its request is all written."""
+        if not wire.is_exact(answer):
+            self.discard(wire)
+            return
+        wire.complete = True
+        if wire.key is not None:
+            self._pool(wire)
+
+    def discard(self, wire: Wire) -> None:
+        """Close a connection whose exchange broke off."""
+        key, wire.key = wire.key, None
+        wire.force_close()
+        if key is not None:
+            super()._release(key, wire, should_close=True)
+        wire.cut()
+
+    def _pool(self, wire: Wire) -> None:
+        if wire.should_close or self.force_close:
+            self.discard(wire)
+            return
+        wire.served += 1
+        wire.idle = True
+        self._idle[wire] = None
+        super()._release(wire.key, wire)
+        if len(self._idle) > self._size:
+            oldest = next(iter(self._idle))
+            self.forget(oldest)
+            oldest.cut()
+
+    def forget(self, wire: Wire) -> None:
+        """Take note that a connection is lost; aiohttp itself would only later, when it looks for one to use."""
+        self._wires.discard(wire)
+        if wire in self._idle:
+            del self._idle[wire]
+            pooled: Any = self._conns.get(wire.key, ())
+            kept = [item for item in pooled if item[0] is not wire]
+            if kept:
+                pooled.clear()
+                pooled.extend(kept)
+            else:
+                self._conns.pop(wire.key, None)
+
+    def shut(self) -> bool:
+        """Close all connections, in the event loop's thread; say whether there was anything to do."""
+        if self._closed:
+            return False
+        wires = self._emptied()
+        for wire in wires:
+            wire.cut()
+        return bool(wires)
+
+    def abandon(self) -> None:
+        """Close all connections of an event loop that is closed, and can do nothing for them any more."""
+        for wire in self._emptied():
+            if wire.link is not None:
+                _drop(wire.link)
+
+    def disown(self) -> None:
+        """Forget all connections, which are another process's."""
+        self._emptied()
+
+    def _emptied(self) -> list[Wire]:
+        wires = list(self._wires)
+        self._closed = True
+        if self._cleanup_handle is not None:
+            self._cleanup_handle.cancel()
+        for held in (self._wires, self._idle, self._conns, self._acquired):
+            held.clear()
+        return wires
+
+
+def _drop(transport: Any) -> None:
+    """Close the socket of a transport whose event loop is closed.
+
+    asyncio has no way to do so: it would schedule it, and warn of the socket when it is collected. So this calls what
+    would be scheduled. Other event loops close the sockets of their transports themselves.
+    """
+    inner = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None) or transport
+    steps = [transport.abort]
+    if hasattr(inner, "_call_connection_lost"):
+        # Before Python 3.11, TLS comes to its end only by the second abort.
+        steps += [partial(inner._call_connection_lost, None), transport.abort]
+    for step in steps:
+        with suppress(RuntimeError):  # the event loop is closed
+            step()
+
+
+class _HeadInLatin1:
+    """A connection's transport for the first write of a request, which is its head.
+
+    aiohttp encodes headers as UTF-8. Each byte of a header is a character of ISO 8859-1 for us and for Python's own
+    HTTP client, and the server is to get that byte.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._transport: Any = wire.transport
+
+    def write(self, data: Any) -> None:
+        self._wire.transport = self._transport
+        head, end, body = bytes(data).partition(_HEAD_END)
+        self._transport.write(head.decode().encode("latin-1") + end + body)
+
+    def writelines(self, pieces: Any) -> None:
+        self.write(b"".join(pieces))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

@@ -1,0 +1,84 @@
+"""aiohttp's exceptions become ours, in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+
+import aiohttp
+from aiohttp.http import HttpProcessingError
+
+from langcache import errors
+from langcache.http import Request, display_url
+from langcache.tls import TLSConfig, explain_tls_error
+
+from .connections import Exchange
+
+FOREIGN = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, OverflowError)
+"""What aiohttp raises, and what it lets through of asyncio and of the standard library."""
+
+_KINDS: tuple[tuple[type[BaseException], type[errors.LangCacheError]], ...] = (
+    # From the special to the general: the first that fits is taken.
+    (aiohttp.InvalidURL, errors.ConfigurationError),
+    (aiohttp.NonHttpUrlClientError, errors.ConfigurationError),
+    (UnicodeError, errors.ConfigurationError),  # a host that no name can be
+    (aiohttp.ConnectionTimeoutError, errors.ConnectTimeout),
+    (asyncio.TimeoutError, errors.ReadTimeout),
+    (aiohttp.ClientProxyConnectionError, errors.ProxyError),
+    (aiohttp.ClientHttpProxyError, errors.ProxyError),
+    (aiohttp.ClientConnectorError, errors.ConnectError),
+    (aiohttp.ClientSSLError, errors.ConnectError),
+    (aiohttp.ClientPayloadError, errors.ReadError),
+    (aiohttp.ClientResponseError, errors.RemoteProtocolError),
+    (aiohttp.ClientConnectionError, errors.ReadError),
+    (aiohttp.ClientError, errors.RequestError),
+    (OSError, errors.NetworkError),
+    (ValueError, errors.RemoteProtocolError),  # a length that is no length
+    (OverflowError, errors.RemoteProtocolError),
+)
+"""Which of our errors stands for which exception."""
+
+_SAID: Mapping[type[errors.LangCacheError], str] = {
+    errors.ConfigurationError: "the URL does not lead anywhere",
+    errors.ConnectTimeout: "no connection was made in time",
+    errors.ReadTimeout: "no complete answer came in time",
+}
+"""What is said where aiohttp says nothing, or shows the whole URL, which may carry a credential."""
+
+
+def translated(error: BaseException, request: Request, exchange: Exchange, tls: TLSConfig) -> errors.LangCacheError:
+    """Return our error for one of `FOREIGN`, or for one of ours that does not name the request yet."""
+    if isinstance(error, errors.LangCacheError):
+        return type(error)(named(request, str(error)))
+    kind = _kind(error, exchange)
+    said = explain_tls_error(error, tls) if kind in (errors.ConnectError, errors.ReadError) else None
+    ours = kind(named(request, said or _SAID.get(kind) or _reason(error)))
+    if said is not None:
+        ours.retryable = False  # the same would come of it again
+    return ours
+
+
+def _kind(error: BaseException, exchange: Exchange) -> type[errors.LangCacheError]:
+    kind = next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
+    wire = exchange.wire
+    if wire is None:
+        return errors.ConnectTimeout if kind is errors.ReadTimeout else kind
+    if isinstance(error, aiohttp.ClientPayloadError) and isinstance(wire.failure, HttpProcessingError):
+        return errors.RemoteProtocolError
+    if kind is errors.ReadError and not wire.received and isinstance(error.__cause__, ssl.SSLError):
+        return errors.ConnectError  # TLS 1.3: a server refuses a certificate when for the client the handshake is over
+    return kind
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status} {error.message}"
+    if isinstance(error, aiohttp.ClientResponseError):  # its own words show the whole URL
+        return " ".join(error.message.split()) or "the answer is not valid HTTP"
+    return str(error) or type(error).__name__
+
+
+def named(request: Request, reason: str) -> str:
+    """Return a message that begins with the request."""
+    return f"{request.method} {display_url(request.url)}: {reason}"

@@ -1,0 +1,214 @@
+"""The transport. It only translates: what aiohttp would do beside - repeat, redirect, keep cookies - is off."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from base64 import b64encode
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from langcache import errors
+from langcache.content import ACCEPT_ENCODING, BodyDecoder
+from langcache.http import Request, Response
+from langcache.transport import TransportOptions, checked_proxy
+
+from .connections import EXCHANGE, Connector, Exchange
+from .loops import Home, Homes
+from .translation import FOREIGN, named, translated
+
+if sys.version_info >= (3, 11):
+    from asyncio import timeout as time_limit
+else:  # aiohttp depends on it there
+    from async_timeout import timeout as time_limit  # pyright: ignore
+
+_HONOURED = ("tls", "proxy", "no_proxy", "connect_timeout_ms", "idle_timeout_ms", "max_response_bytes")
+_ADDED_BY_AIOHTTP = CIMultiDict((name, None) for name in ("Accept", "Accept-Encoding", "Content-Type", "User-Agent"))
+# What Python's own HTTP client takes, on which the other transports are.
+_LONGEST_LINE = 65_536  # bytes
+_MOST_HEADERS = 100
+_PROXY_AUTHENTICATION_REQUIRED = 407
+_LARGE = 1_000_000  # bytes; larger ones are written in pieces, and aiohttp warns where they are not
+_SHORTEST = 0.001  # seconds; for asyncio, 0 and less would be no limit
+
+
+class _Request(aiohttp.ClientRequest):
+    """aiohttp's request, with no header of its own but Host and Content-Length.
+
+    A DELETE without a body says nothing about its length (RFC 9110, section 8.6).
+    """
+
+    GET_METHODS = {*aiohttp.ClientRequest.GET_METHODS, "DELETE"}  # noqa: RUF012 - aiohttp's form
+    # A session can be told the same, but makes a new dictionary of it for each request, which is slow. Which of the
+    # two names is looked at depends on aiohttp's version.
+    skip_auto_headers: Any = _ADDED_BY_AIOHTTP
+    _skip_auto_headers: Any = _ADDED_BY_AIOHTTP
+
+    def update_auto_headers(self, skip_auto_headers: Any) -> None:
+        """Add none."""
+
+
+class AiohttpTransport:
+    """Sends with an `aiohttp.ClientSession` of its own for each event loop, and for each process.
+
+    At most as many connections are open as there were calls in flight, and at most `pool_size` while there are none.
+    Where an idle connection turns out to be closed and nothing of an answer has come, a request that is safe to repeat
+    is sent again, once, on a new connection.
+    """
+
+    def __init__(self, options: TransportOptions) -> None:
+        options.refuse_all_but(_HONOURED, "aiohttp")
+        for scheme in ("http", "https", "all"):
+            if options.proxies.get(scheme):
+                _refuse_unusable(options.proxies[scheme])
+        self._options = options
+        # The limit of a whole attempt is ours: aiohttp rounds its own up to seconds, and cannot tell what was slow.
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=options.connect_timeout, sock_connect=None, ceil_threshold=math.inf
+        )
+        self._homes = Homes(self._session)
+        self._closed = False
+
+    def _session(self, loop: asyncio.AbstractEventLoop) -> tuple[Connector, aiohttp.ClientSession]:
+        connector = Connector(self._options.pool_size, self._options.idle_timeout, loop)
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=_Request,
+            timeout=self._timeout,
+            auto_decompress=False,
+            trust_env=False,
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_LINE,
+        )
+        return connector, session
+
+    async def send(self, request: Request) -> Response:
+        """Send `request` and return the complete answer."""
+        self._require_open()
+        home = self._homes.known() or await self._homes.opened()
+        arguments = self._arguments(request)
+        exchange = Exchange(rewrites=not "".join(arguments["headers"].values()).isascii())
+        mark = EXCHANGE.set(exchange)
+        try:
+            async with time_limit(None if request.timeout is None else max(request.timeout, _SHORTEST)):
+                try:
+                    return await self._exchanged(home, request, arguments, exchange)
+                except (aiohttp.ClientError, OSError):
+                    if not (request.idempotent and exchange.stale):
+                        raise
+                self._require_open()  # it may be this that closed the connection
+                exchange.again()
+                return await self._exchanged(home, request, arguments, exchange)
+        except errors.RequestError as error:
+            raise translated(error, request, exchange, self._options.tls) from error
+        except errors.LangCacheError:
+            raise
+        except FOREIGN as error:
+            raise translated(error, request, exchange, self._options.tls) from error
+        finally:
+            EXCHANGE.reset(mark)
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        """Return what `aiohttp.ClientSession.request` is given."""
+        try:
+            url = _url(request.url)
+        except ValueError as error:
+            raise errors.ConfigurationError(named(request, "the URL is not valid")) from error
+        headers = request.headers.as_dict()
+        if "accept-encoding" not in request.headers:
+            headers["Accept-Encoding"] = ACCEPT_ENCODING
+        arguments: dict[str, Any] = {"headers": headers}
+        proxy = self._options.proxy_for(request.url)
+        secure = url.scheme == "https"
+        if proxy is not None:
+            arguments["proxy"], credentials = _proxy(proxy)
+            secure = secure or arguments["proxy"].scheme == "https"
+            if url.scheme == "https":  # these are for the proxy, which does not see the request's own
+                agent = {"User-Agent": request.headers["user-agent"]} if "user-agent" in request.headers else {}
+                arguments["proxy_headers"] = {**agent, **credentials}
+            else:
+                headers.update(credentials)
+        if secure:
+            arguments["ssl"] = self._options.tls.context()
+        return {"method": request.method, "url": url, "allow_redirects": False, **arguments}
+
+    async def _exchanged(self, home: Home, request: Request, arguments: dict[str, Any], exchange: Exchange) -> Response:
+        content = request.content
+        data = BytesIO(content) if content is not None and len(content) > _LARGE else content
+        answer: aiohttp.ClientResponse = await home.session.request(data=data, **arguments)
+        wire = exchange.wire
+        assert wire is not None  # noqa: S101 - an answer has come on it
+        try:
+            if len(answer.raw_headers) > _MOST_HEADERS:
+                raise errors.RemoteProtocolError(f"got more than {_MOST_HEADERS} headers")
+            decoder = BodyDecoder(answer.headers, self._options.max_response_bytes)
+            stream = answer.content
+            while not stream.at_eof():
+                decoder.feed(await stream.readany())
+            body = decoder.finish()
+        except BaseException:
+            answer.close()
+            home.connector.discard(wire)
+            raise
+        home.connector.keep(wire, answer)
+        if answer.status == _PROXY_AUTHENTICATION_REQUIRED and "proxy" in arguments:
+            raise errors.ProxyError("the proxy asks for other credentials (407)")
+        # As Python's own HTTP client reads them: each byte is a character.
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.raw_headers]
+        return Response(answer.status, headers, body, answer)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise errors.ClientClosedError("This transport is closed")
+
+    def close(self) -> None:
+        """Close all connections, of other event loops in their next turn; calls in flight fail."""
+        self._closed = True
+        self._homes.close()
+
+    async def aclose(self) -> None:
+        """The same as `close`, and let the running loop carry it out."""
+        self.close()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+
+@lru_cache(maxsize=256)
+def _url(url: str) -> URL:
+    """Return `url` as it is: yarl would decode a path segment of "%2E%2E" into another path."""
+    made = URL(url, encoded=True)
+    return made if made.raw_user is None and made.raw_password is None else made.with_user(None)
+
+
+@lru_cache(maxsize=16)
+def _proxy(proxy: str) -> tuple[URL, dict[str, str]]:
+    """Return a proxy's URL without its user information, and that as a header."""
+    user, at, place = proxy.rpartition("://")[2].rpartition("@")
+    scheme = proxy.partition("://")[0].lower()
+    if not at:
+        return URL(proxy), {}
+    credentials = b64encode(unquote_to_bytes(user)).decode()
+    return URL(f"{scheme}://{place}"), {"Proxy-Authorization": f"Basic {credentials}"}
+
+
+def _refuse_unusable(proxy: str) -> None:
+    """Raise ConfigurationError for a proxy that aiohttp cannot speak to."""
+    scheme = urlsplit(checked_proxy(proxy)).scheme.lower()
+    if scheme == "https" and sys.version_info < (3, 11):
+        raise errors.ConfigurationError(
+            "aiohttp does not honour proxy with the scheme https before Python 3.11, whose asyncio has no TLS within "
+            "TLS; the transports urllib3 and requests do"
+        )
+    if scheme.startswith("socks"):
+        raise errors.ConfigurationError(
+            f"aiohttp does not honour proxy with the scheme {scheme}; the transports urllib3 and requests do, "
+            "with the extra langcache[socks]"
+        )
