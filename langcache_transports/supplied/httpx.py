@@ -17,8 +17,9 @@ class HttpxClient:
 
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        with translated(request):
-            answer = self._client.send(_build(self._client, request), stream=False)
+        with translated(request) as exchange:
+            exchange.sent = _build(self._client, request)
+            answer = self._client.send(exchange.sent, stream=False)
             return neutral(answer, answer.status_code, _content(answer))
 
     def limit(self, request: Request) -> float | None:
@@ -37,8 +38,9 @@ class AsyncHttpxClient:
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        with translated(request):
-            answer = await self._client.send(_build(self._client, request), stream=False)
+        with translated(request) as exchange:
+            exchange.sent = _build(self._client, request)
+            answer = await self._client.send(exchange.sent, stream=False)
             return neutral(answer, answer.status_code, _content(answer))
 
     async def aclose(self) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from langcache.http import Request, Response
 
-from .translation import neutral, translated
+from .translation import Exchange, neutral, translated
 
 
 class RequestsSession:
@@ -21,14 +21,14 @@ class RequestsSession:
 
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        with translated(request):
+        with translated(request) as exchange:
             answer = self._session.request(
                 request.method,
                 request.url,
                 headers=request.headers.as_dict(),
                 data=request.content,
                 # Without an auth, requests takes a password of .netrc, in the place of the bearer token.
-                auth=_Finishing(request.url, self._session.auth),
+                auth=_Finishing(request, self._session.auth, exchange),
                 timeout=request.timeout,
                 allow_redirects=False,
             )
@@ -45,15 +45,17 @@ class _Finishing:
     auth that signs the URL would sign that one.
     """
 
-    def __init__(self, url: str, auth: Any) -> None:
-        self._url = url
+    def __init__(self, request: Request, auth: Any, exchange: Exchange) -> None:
+        self._request = request
         self._auth = auth
+        self._exchange = exchange
 
     def __call__(self, prepared: Any) -> Any:
         from requests.auth import HTTPBasicAuth  # the session's own library, so it is there and loaded
 
-        prepared.url = urlsplit(str(prepared.url))._replace(path=urlsplit(self._url).path).geturl()
-        if not self._auth:
-            return prepared
-        auth = HTTPBasicAuth(*self._auth) if isinstance(self._auth, tuple) else self._auth
-        return auth(prepared)
+        self._exchange.sent = prepared
+        prepared.url = urlsplit(str(prepared.url))._replace(path=urlsplit(self._request.url).path).geturl()
+        auth = self._auth
+        if isinstance(auth, tuple):
+            auth = HTTPBasicAuth(*cast("tuple[str, str]", auth))
+        return cast("Any", auth)(prepared) if auth else prepared

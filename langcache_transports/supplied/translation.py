@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from langcache import errors
-from langcache.http import Request, Response, display_url
+from langcache.http import NO_HEADERS, Request, Response, display_url
 
 _KINDS: Mapping[str, type[errors.LangCacheError]] = {
     # httpx; requests has some of the same names
@@ -64,28 +64,77 @@ _LIBRARIES = frozenset({"aiohttp", "asyncio", "builtins", "httpx", "requests", "
 _VAGUE = (errors.ReadError, errors.RequestError)
 
 
+@dataclass
+class Exchange:
+    """What an adapter knows of the exchange that goes on."""
+
+    sent: Any = None
+    """The library's own form of the request, once there is one."""
+
+
 @contextmanager
-def translated(request: Request) -> Generator[None, None, None]:
+def translated(request: Request) -> Generator[Exchange, None, None]:
     """Raise the exceptions of HTTP libraries as ours, from the original; any other passes."""
+    exchange = Exchange()
     try:
-        yield
+        yield exchange
     except errors.LangCacheError:
         raise
     except Exception as error:
-        answer: Any = getattr(error, "response", None)
-        if _is_answer(answer, request):  # what raise_for_status raises, which some hooks call
-            raise errors.error_for(neutral(answer, answer.status_code, _read(answer))) from error
-        kind = _kind(error)
-        if kind is None:
+        ours = _of_status(error, request, exchange.sent) if _tells_status(error) else _of_kind(error, request)
+        if ours is None:
             raise
-        raise kind(f"{request.method} {display_url(request.url)}: {str(error) or type(error).__name__}") from error
+        raise ours from error
 
 
-def _is_answer(answer: Any, request: Request) -> bool:
-    """Say whether an exception's response answers `request`, and not one of the caller's own, for a token, say."""
-    if not getattr(answer, "status_code", None) or not hasattr(answer, "headers"):
-        return False
-    return urlsplit(str(getattr(answer, "url", ""))).netloc == urlsplit(request.url).netloc
+def _tells_status(error: Exception) -> bool:
+    """Say whether `error` is what a library's raise_for_status raises, which some hooks and some sessions call."""
+    names = {f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in type(error).__mro__}
+    if "aiohttp.ClientResponseError" in names:  # it stands for other things too: then with a class or a cause more
+        return type(error).__name__ == "ClientResponseError" and error.__cause__ is None
+    # An error answer of requests counts as false.
+    return "httpx.HTTPStatusError" in names or (
+        "requests.HTTPError" in names and getattr(error, "response", None) is not None
+    )
+
+
+def _of_status(error: Any, request: Request, sent: Any) -> errors.LangCacheError | None:
+    """Return the error of the status that answers `request`, or None where it answers one of the caller's own.
+
+    A hook or an auth of the caller's may ask for a token, say, on the way.
+    """
+    answer = getattr(error, "response", None)
+    if answer is None:  # aiohttp's tells of the answer itself, and has no body
+        if _is_same(error.request_info, request, sent):
+            return errors.error_for(Response(error.status, error.headers or NO_HEADERS))
+        return None
+    answers = [answer, *getattr(answer, "history", ())]
+    if any(_is_same(_attribute(one, "request"), request, sent) for one in answers):
+        return errors.error_for(neutral(answer, answer.status_code, _read(answer)))
+    return None
+
+
+def _of_kind(error: Exception, request: Request) -> errors.LangCacheError | None:
+    kind = _kind(error)
+    if kind is None:
+        return None
+    return kind(f"{request.method} {display_url(request.url)}: {str(error) or type(error).__name__}")
+
+
+def _is_same(answered: Any, request: Request, sent: Any) -> bool:
+    """Say whether the request that was answered is ours, as it was sent: it may have been rewritten, or copied."""
+    return answered is not None and (answered is sent or _target(answered) in (_target(request), _target(sent)))
+
+
+def _target(request: Any) -> tuple[str, str]:
+    return str(getattr(request, "method", "")).upper(), str(getattr(request, "url", ""))
+
+
+def _attribute(thing: Any, name: str) -> Any:
+    try:
+        return getattr(thing, name, None)
+    except RuntimeError:  # httpx's word for one that was not set
+        return None
 
 
 def _read(answer: Any) -> bytes:

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from yarl import URL
 
 from langcache import LangCache, Request, Response, errors
@@ -602,14 +604,150 @@ def test_errors_of_the_callers_own_hooks_pass(answering: LocalServer) -> None:
         other = httpx.Request("POST", "https://identity.example/token")
         raise httpx.HTTPStatusError("down", request=other, response=httpx.Response(503, request=other))
 
-    for hook, kind in ((missing, FileNotFoundError), (down, errors.RequestError)):
+    for hook, kind in ((missing, FileNotFoundError), (down, httpx.HTTPStatusError)):
 
         def prepare(client: httpx.Client, hook: Any = hook) -> None:
             client.event_hooks = {"request": [hook]}
 
-        with pytest.raises(kind) as caught:
+        with pytest.raises(kind):
             call("httpx", answering.url, prepare=prepare)
-        assert not isinstance(caught.value, errors.APIError)
+
+
+def without_tokens(request: Request) -> Response:
+    return Response(404, {}, b'{"title":"no tokens"}') if request.url == "/token" else NO_ENTRIES
+
+
+class HttpxToken(httpx.Auth):
+    """Asks for a token first, which httpx offers to do in the middle of a request."""
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        answer = yield httpx.Request("GET", request.url.copy_with(raw_path=b"/token"))
+        answer.raise_for_status()
+        yield request
+
+
+def ask_for_a_token(client: Any, url: str) -> None:
+    """Have the client ask for a token first, each in its own way."""
+
+    def with_token(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        requests.get(url, timeout=5).raise_for_status()
+        return prepared
+
+    def with_token_async(session: aiohttp.ClientSession) -> Any:
+        original = session.request
+
+        @asynccontextmanager
+        async def request(method: str, where: Any, **arguments: Any) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+            async with original("GET", url) as token:
+                token.raise_for_status()
+            async with original(method, where, **arguments) as answer:
+                yield answer
+
+        return request
+
+    if isinstance(client, aiohttp.ClientSession):
+        setattr(client, "request", with_token_async(client))  # noqa: B010 - the class forbids it to type checkers
+    elif isinstance(client, requests.Session):
+        client.auth = with_token
+    else:
+        client.auth = HttpxToken()
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        ("httpx", httpx.HTTPStatusError),
+        ("async httpx", httpx.HTTPStatusError),
+        ("requests", requests.HTTPError),
+        ("async aiohttp", aiohttp.ClientResponseError),
+    ],
+)
+def test_an_answer_to_a_request_of_the_callers_own_is_none_of_the_service(
+    kind: str, own: type[Exception], server: LocalServer
+) -> None:
+    """Also where both are on one host: that there is no token says nothing about the cache."""
+    server.answer = without_tokens
+    with pytest.raises(own):
+        call(kind, server.url, prepare=lambda client: ask_for_a_token(client, f"{server.url}/token"))
+    assert [request.url for request in server.requests] == ["/token"]
+
+
+@pytest.mark.parametrize("kind", ["httpx", "requests"])
+def test_an_answer_is_known_though_the_request_was_rewritten(kind: str, server: LocalServer) -> None:
+    server.answer = lambda request: Response(404, {}, b'{"title":"none such"}')
+
+    def rewrite(request: httpx.Request) -> None:
+        request.url = request.url.copy_with(raw_path=b"/gateway" + request.url.raw_path)
+
+    def check(response: Any, **_: Any) -> None:
+        response.read() if kind == "httpx" else None
+        response.raise_for_status()
+
+    def auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        prepared.url = f"{server.url}/gateway{prepared.path_url}"
+        return prepared
+
+    def prepare(client: Any) -> None:
+        if kind == "httpx":
+            client.event_hooks = {"request": [rewrite], "response": [check]}
+        else:
+            client.auth, client.hooks = auth, {"response": [check]}
+
+    with pytest.raises(errors.NotFoundError) as caught:
+        call(kind, server.url, prepare=prepare)
+    assert caught.value.data.title == "none such"
+    assert server.requests[0].url == "/gateway/v1/caches/c/entries/search"
+
+
+def test_an_answer_is_known_though_the_request_was_copied(server: LocalServer) -> None:
+    """As a wrapper does that sends another request for ours, and raises for the status itself."""
+    server.answer = lambda request: Response(404, {}, b'{"title":"none such"}')
+
+    class Copying(WrappedClient):
+        def send(self, request: Any, **arguments: Any) -> Any:
+            copy = httpx.Request(request.method, request.url, headers=request.headers, content=request.content)
+            return self.client.send(copy).raise_for_status()
+
+    with (
+        httpx.Client() as client,
+        LangCache(server.url, "k", "c", client=Copying(client)) as cache,
+        pytest.raises(errors.NotFoundError),
+    ):
+        cache.search(prompt="p")
+
+
+def test_a_session_that_raises_for_the_status_by_itself_gives_the_error_of_the_status(server: LocalServer) -> None:
+    """Of an aiohttp error there are the status and the headers, and no body."""
+    server.answer = lambda request: Response(429, {"Retry-After": "7"}, b'{"title":"slow down"}')
+
+    def strict(session: aiohttp.ClientSession) -> None:
+        original = session.request
+
+        @asynccontextmanager
+        async def request(*arguments: Any, **options: Any) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+            async with original(*arguments, **{**options, "raise_for_status": True}) as answer:
+                yield answer
+
+        setattr(session, "request", request)  # noqa: B010 - as above
+
+    with pytest.raises(errors.TooManyRequestsError) as caught:
+        call("async aiohttp", server.url, prepare=strict)
+    assert caught.value.retry_after == 7
+
+
+def test_an_exception_of_the_callers_own_passes_with_the_answer_that_it_carries(answering: LocalServer) -> None:
+    class RefusedError(Exception):
+        def __init__(self, response: requests.Response) -> None:
+            self.response = response
+
+    def check(response: requests.Response, **_: Any) -> None:
+        raise RefusedError(response)
+
+    def hook(session: requests.Session) -> None:
+        session.hooks = {"response": [check]}
+
+    with pytest.raises(RefusedError):
+        call("requests", answering.url, prepare=hook)
 
 
 def test_a_session_that_overrides_request_takes_effect(answering: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -626,7 +764,7 @@ def test_a_session_that_overrides_request_takes_effect(answering: LocalServer, m
 
 
 def test_an_auth_that_signs_sees_the_url_that_is_sent(answering: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Signature(requests.auth.AuthBase):
+    class Signature(AuthBase):
         def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
             prepared.headers["X-Signed"] = prepared.path_url
             return prepared
