@@ -23,7 +23,9 @@ class AiohttpSession:
         own = has_own_timeout(request)
         timeout = {"timeout": aiohttp.ClientTimeout(total=request.timeout)} if own else {}
         headers = request.headers.as_dict()
-        if self._session.auth is not None:  # the session's stands before the key, as in requests; both cannot be sent
+        if (
+            getattr(self._session, "auth", None) is not None
+        ):  # the session's stands before the key, as in requests; both cannot be sent
             headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         with translated(request):
             exchange = self._session.request(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+from langcache.errors import ConfigurationError, describe
 from langcache.http import Request, Response
 
 from .translation import has_own_timeout, neutral, translated
@@ -20,7 +22,12 @@ class HttpxClient:
         with translated(request) as exchange:
             exchange.sent = _build(self._client, request)
             answer = self._client.send(exchange.sent, stream=False)
-            return neutral(answer, answer.status_code, _content(answer))
+            if inspect.isawaitable(answer):
+                _drop(answer)
+                raise ConfigurationError(
+                    f"client: {describe(self._client)} serves async calls: pass it as async_client"
+                )
+            return _neutral(self._client, answer)
 
     def limit(self, request: Request) -> float | None:
         """Return the timeout of ours that holds, in seconds, or None where it is the client's own, whatever that is."""
@@ -39,9 +46,15 @@ class AsyncHttpxClient:
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
         with translated(request) as exchange:
-            exchange.sent = _build(self._client, request)
-            answer = await self._client.send(exchange.sent, stream=False)
-            return neutral(answer, answer.status_code, _content(answer))
+            built = _build(self._client, request)
+            exchange.sent = await built if inspect.isawaitable(built) else built  # as an AsyncMock has it
+            answer = self._client.send(exchange.sent, stream=False)
+            if not inspect.isawaitable(answer):
+                raise ConfigurationError(
+                    f"async_client: what {describe(self._client)}.send() returns cannot be awaited: it serves sync "
+                    "calls, so pass it as client"
+                )
+            return _neutral(self._client, await answer)
 
     async def aclose(self) -> None:
         """Do nothing: the client is its owner's."""
@@ -55,6 +68,20 @@ def _build(client: Any, request: Request) -> Any:
     return client.build_request(
         request.method, request.url, content=request.content, headers=request.headers.as_dict(), **timeout
     )
+
+
+def _drop(answer: Any) -> None:
+    """Let go of an answer that nobody will await; a coroutine would warn of that."""
+    if inspect.iscoroutine(answer):
+        answer.close()
+
+
+def _neutral(client: Any, answer: Any) -> Response:
+    status = answer.status_code
+    if not isinstance(status, int):
+        kind = type(status).__name__
+        raise ConfigurationError(f"{describe(client)}.send() returns an answer whose status_code is no int, but {kind}")
+    return neutral(answer, status, _content(answer))
 
 
 def _content(answer: Any) -> bytes:

@@ -28,7 +28,7 @@ class RequestsSession:
                 headers=request.headers.as_dict(),
                 data=request.content,
                 # Without an auth, requests takes a password of .netrc, in the place of the bearer token.
-                auth=_Finishing(request, self._session.auth, exchange),
+                auth=_Finishing(request, getattr(self._session, "auth", None), exchange),
                 timeout=request.timeout,
                 allow_redirects=False,
             )

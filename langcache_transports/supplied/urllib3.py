@@ -28,7 +28,7 @@ class Urllib3Pool:
                 request.url,
                 body=request.content,
                 # A request's headers take the place of the pool's, which are the caller's.
-                headers=Headers(self._pool.headers or {}).merged(request.headers).as_dict(),
+                headers=Headers(getattr(self._pool, "headers", None) or {}).merged(request.headers).as_dict(),
                 redirect=False,
                 **self._retries,
                 **timeout,

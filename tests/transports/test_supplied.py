@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec
 
 import aiohttp
 import httpx
@@ -444,6 +445,158 @@ def test_an_async_client_is_refused_for_sync_calls_by_name() -> None:
 def test_what_is_no_client_is_refused_in_words(given: object) -> None:
     with pytest.raises(errors.ConfigurationError, match=r"client: \S+ is no HTTP client that is known"):
         LangCache("http://cache.example", "k", "c", client=given)
+
+
+@pytest.mark.parametrize("argument", ["client", "async_client"])
+@pytest.mark.parametrize("given", [httpx.Client, httpx.AsyncClient, requests.Session, urllib3.PoolManager])
+def test_a_class_is_refused_in_words(argument: str, given: type) -> None:
+    arguments: dict[str, Any] = {argument: given}
+    with pytest.raises(errors.ConfigurationError, match=rf"^{argument}: \S+{given.__name__} is a class; give an inst"):
+        asyncio.run(LangCache("http://cache.example", "k", "c", **arguments).search_async(prompt="p"))
+
+
+def test_a_wrapper_may_have_what_other_libraries_have_too(answering: LocalServer) -> None:
+    class Everything(WrappedClient):
+        request = urlopen = prepare_request = merge_environment_settings = ws_connect = None
+
+        def __init__(self, client: httpx.Client) -> None:
+            super().__init__(client)
+            for name in ("request", "urlopen", "prepare_request", "merge_environment_settings", "ws_connect"):
+                setattr(self, name, client.request)
+
+    with httpx.Client() as client, LangCache(answering.url, "k", "c", client=Everything(client)) as cache:
+        assert cache.search(prompt="p").data == []
+    assert answering.requests[0].headers["client-level-header"] == "added by client"
+
+
+def test_an_async_wrapper_needs_no_more_than_a_result_to_await(answering: LocalServer) -> None:
+    """Its `send` may be a plain function, and it may be closed in any way."""
+
+    class Plain:
+        def __init__(self, client: httpx.AsyncClient) -> None:
+            self._client = client
+
+        def build_request(self, method: str, url: Any, **arguments: Any) -> httpx.Request:
+            return self._client.build_request(method, url, **arguments)
+
+        def send(self, request: httpx.Request, *, stream: bool) -> Awaitable[httpx.Response]:
+            return asyncio.ensure_future(self._client.send(request, stream=stream))
+
+        async def close(self) -> None:
+            await self._client.aclose()
+
+    async def main() -> int:
+        client = Plain(httpx.AsyncClient())
+        async with LangCache(answering.url, "k", "c", async_client=client) as cache:
+            found = len((await cache.search_async(prompt="p")).data)
+        await client.close()
+        return found
+
+    assert asyncio.run(main()) == 0
+
+
+def test_a_wrapper_of_the_other_kind_is_named_by_the_call_at_the_latest(answering: LocalServer) -> None:
+    class Undecided:
+        def __init__(self, answer: Callable[[], Any]) -> None:
+            self._answer = answer
+
+        def build_request(self, method: str, url: Any, **arguments: Any) -> str:
+            return method
+
+        def send(self, request: Any, *, stream: bool) -> Any:
+            return self._answer()
+
+    async def answer() -> None:
+        raise AssertionError("nobody awaits it")
+
+    cache = LangCache(answering.url, "k", "c", client=Undecided(answer))
+    with pytest.raises(errors.ConfigurationError, match=r"client: \S+Undecided serves async calls"):
+        cache.search(prompt="p")
+    with pytest.raises(
+        errors.ConfigurationError, match=r"async_client: what \S+Undecided.send\(\) .* pass it as client"
+    ):
+        asyncio.run(LangCache(answering.url, "k", "c", async_client=Undecided(str)).search_async(prompt="p"))
+
+
+def test_a_wrapper_that_says_to_be_for_sync_calls_is_refused_for_async_ones_before_it_sends() -> None:
+    with httpx.Client() as client, pytest.raises(errors.ConfigurationError, match="is no async HTTP client"):
+        LangCache("http://cache.example", "k", "c", async_client=WrappedClient(client))
+
+
+def configured(mock: Any) -> Any:
+    """Set up a mock's answer as tests of programs do."""
+    answer = MagicMock(status_code=200, headers={"content-type": "application/json"}, text='{"data":[]}')
+    mock.send.return_value = answer
+    return mock
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        MagicMock,
+        Mock,
+        lambda: MagicMock(spec=httpx.Client),
+        lambda: create_autospec(httpx.Client, instance=True),
+        lambda: create_autospec(WrappedClient, instance=True),
+    ],
+    ids=["MagicMock", "Mock", "of a spec", "autospec", "autospec of a wrapper"],
+)
+def test_a_mock_serves_sync_calls(make: Callable[[], Any]) -> None:
+    mock = configured(make())
+    with LangCache("http://cache.example", "k", "c", client=mock) as cache:
+        assert cache.search(prompt="p").data == []
+    assert mock.build_request.call_args.args == ("POST", "http://cache.example/v1/caches/c/entries/search")
+    mock.send.assert_called_once_with(mock.build_request.return_value, stream=False)
+    mock.close.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        AsyncMock,
+        lambda: MagicMock(send=AsyncMock()),
+        lambda: MagicMock(spec=httpx.AsyncClient),
+        lambda: create_autospec(httpx.AsyncClient, instance=True),
+        lambda: create_autospec(WrappedAsyncClient, instance=True),
+    ],
+    ids=["AsyncMock", "async send", "of a spec", "autospec", "autospec of a wrapper"],
+)
+def test_a_mock_serves_async_calls(make: Callable[[], Any]) -> None:
+    async def main(mock: Any) -> int:
+        async with LangCache("http://cache.example", "k", "c", async_client=mock) as cache:
+            return len((await cache.search_async(prompt="p")).data)
+
+    mock = configured(make())
+    assert asyncio.run(main(mock)) == 0
+    mock.send.assert_awaited_once()
+
+
+def test_a_mock_whose_answer_is_not_set_up_is_named() -> None:
+    cache = LangCache("http://cache.example", "k", "c", client=MagicMock())
+    with pytest.raises(errors.ConfigurationError, match=r"MagicMock.send\(\) .* status_code is no int, but Mag"):
+        cache.search(prompt="p")
+
+
+@pytest.mark.parametrize("make", [AsyncMock, lambda: create_autospec(httpx.AsyncClient, instance=True)])
+def test_a_mock_of_an_async_client_is_refused_for_sync_calls(make: Callable[[], Any]) -> None:
+    with pytest.raises(errors.ConfigurationError, match="pass it as async_client"):
+        LangCache("http://cache.example", "k", "c", client=make())
+
+
+def test_a_wrapper_of_an_aiohttp_session_needs_no_more_than_its_requests(answering: LocalServer) -> None:
+    class Wrapper:
+        def __init__(self, session: aiohttp.ClientSession) -> None:
+            self.request = session.request
+            self.ws_connect = session.ws_connect
+
+    async def main() -> int:
+        async with (
+            aiohttp.ClientSession() as session,
+            LangCache(answering.url, "k", "c", async_client=Wrapper(session)) as cache,
+        ):
+            return len((await cache.search_async(prompt="p")).data)
+
+    assert asyncio.run(main()) == 0
 
 
 def test_a_client_and_a_transport_cannot_both_be_given() -> None:
