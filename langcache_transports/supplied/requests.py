@@ -41,8 +41,7 @@ class RequestsSession:
 class _Finishing:
     """The last step in which requests prepares a request: the path as it was given, then the session's own auth.
 
-    requests decodes escapes that it finds unnecessary; a path segment of "%2E%2E" would become another path, and an
-    auth that signs the URL would sign that one.
+    An auth that signs the URL thus signs the one that is sent.
     """
 
     def __init__(self, request: Request, auth: Any, exchange: Exchange) -> None:
@@ -54,8 +53,30 @@ class _Finishing:
         from requests.auth import HTTPBasicAuth  # the session's own library, so it is there and loaded
 
         self._exchange.sent = prepared
-        prepared.url = urlsplit(str(prepared.url))._replace(path=urlsplit(self._request.url).path).geturl()
+        prepared.url = _restored(prepared, self._request.url)
         auth = self._auth
         if isinstance(auth, tuple):
             auth = HTTPBasicAuth(*cast("tuple[str, str]", auth))
         return cast("Any", auth)(prepared) if auth else prepared
+
+
+def _restored(prepared: Any, given: str) -> str:
+    """Return the prepared URL with the path segments as they were `given`, but for what the caller's session rewrote.
+
+    requests decodes escapes that it finds unnecessary; a segment of "%2E%2E" would become another path.
+    """
+    parts = urlsplit(str(prepared.url))
+    plain = type(prepared)()
+    plain.prepare_url(given, None)
+    tail: list[str] = []
+    # From the last, because a prefix moves them all.
+    for segment, decoded, exact in zip(*map(_reversed_segments, (prepared.url, plain.url, given)), strict=False):
+        if segment != decoded:
+            break
+        tail.insert(0, exact)
+    kept = parts.path.split("/")[: parts.path.count("/") + 1 - len(tail)]
+    return parts._replace(path="/".join(kept + tail)).geturl()
+
+
+def _reversed_segments(url: object) -> list[str]:
+    return urlsplit(str(url)).path.split("/")[::-1]

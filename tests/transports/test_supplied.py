@@ -931,6 +931,61 @@ def test_an_auth_that_signs_sees_the_url_that_is_sent(answering: LocalServer, mo
     assert seen.url.endswith("/%2E%2E")
 
 
+class RewritingAuth(AuthBase):
+    def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        prepared.url = str(prepared.url).replace("/v1/caches/", "/by/auth/")
+        return prepared
+
+
+def rewriting(step: str) -> requests.Session:
+    """Return a session that rewrites the URL at one of the places where requests lets it."""
+
+    class Rewriting(requests.Session):
+        def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
+            url = url.replace("/v1/caches/", "/by/request/") if step == "request" else url
+            return super().request(method, url, *args, **kwargs)
+
+        def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+            if step == "before":
+                request.url = str(request.url).replace("/v1/caches/", "/by/before/")
+            if step == "prefix":
+                request.url = str(request.url).replace("/v1/caches/", "/by/prefix/v1/caches/")
+            prepared = super().prepare_request(request)
+            if step == "after":
+                prepared.url = str(prepared.url).replace("/v1/caches/", "/by/after/")
+            return prepared
+
+    session = Rewriting()
+    if step == "auth":
+        session.auth = RewritingAuth()
+    return session
+
+
+@pytest.mark.parametrize(
+    ("step", "sent"),
+    [
+        ("request", "/by/request/c/entries/search"),
+        ("before", "/by/before/c/entries/search"),
+        ("prefix", "/by/prefix/v1/caches/c/entries/search"),
+        ("after", "/by/after/c/entries/search"),
+        ("auth", "/by/auth/c/entries/search"),
+    ],
+)
+def test_a_session_may_rewrite_the_url(step: str, sent: str, answering: LocalServer) -> None:
+    with rewriting(step) as session, LangCache(answering.url, "k", "c", client=session) as cache:
+        cache.search(prompt="p")
+    assert [request.url for request in answering.requests] == [sent]
+
+
+@pytest.mark.parametrize("step", ["request", "before", "prefix", "after", "auth"])
+def test_a_path_argument_stays_one_segment_in_a_url_that_a_session_rewrites(step: str, server: LocalServer) -> None:
+    server.answer = lambda request: Response(204)
+    with rewriting(step) as session, LangCache(server.url, "k", "c", client=session) as cache:
+        cache.delete_by_id(entry_id="..")
+    assert server.requests[0].url.startswith(f"/by/{step}/")
+    assert server.requests[0].url.endswith("/c/entries/%2E%2E")
+
+
 @pytest.mark.parametrize(
     ("transport", "limit"),
     [
