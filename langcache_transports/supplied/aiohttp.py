@@ -6,6 +6,7 @@ from typing import Any
 
 from langcache.http import Request, Response
 
+from . import user_agent
 from .translation import has_own_timeout, neutral, translated
 
 
@@ -22,7 +23,7 @@ class AiohttpSession:
 
         own = has_own_timeout(request)
         timeout = {"timeout": aiohttp.ClientTimeout(total=request.timeout)} if own else {}
-        headers = request.headers.as_dict()
+        headers = user_agent.beside(getattr(self._session, "headers", None), request)
         if (
             getattr(self._session, "auth", None) is not None
         ):  # the session's stands before the key, as in requests; both cannot be sent

@@ -8,6 +8,7 @@ from typing import Any
 from langcache.errors import ConfigurationError, describe
 from langcache.http import Request, Response
 
+from . import user_agent
 from .translation import has_own_timeout, neutral, translated
 
 
@@ -21,6 +22,7 @@ class HttpxClient:
         """Send `request` and return the complete answer."""
         with translated(request) as exchange:
             exchange.sent = _build(self._client, request)
+            user_agent.complete(getattr(exchange.sent, "headers", None), request)
             answer = self._client.send(exchange.sent, stream=False)
             if inspect.isawaitable(answer):
                 _drop(answer)
@@ -48,6 +50,7 @@ class AsyncHttpxClient:
         with translated(request) as exchange:
             built = _build(self._client, request)
             exchange.sent = await built if inspect.isawaitable(built) else built  # as an AsyncMock has it
+            user_agent.complete(getattr(exchange.sent, "headers", None), request)
             answer = self._client.send(exchange.sent, stream=False)
             if not inspect.isawaitable(answer):
                 raise ConfigurationError(
@@ -66,7 +69,7 @@ class AsyncHttpxClient:
 def _build(client: Any, request: Request) -> Any:
     timeout = {"timeout": request.timeout} if has_own_timeout(request) else {}
     return client.build_request(
-        request.method, request.url, content=request.content, headers=request.headers.as_dict(), **timeout
+        request.method, request.url, content=request.content, headers=user_agent.without_default(request), **timeout
     )
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from langcache.http import Request, Response
 
+from . import user_agent
 from .translation import Exchange, neutral, translated
 
 
@@ -25,7 +26,7 @@ class RequestsSession:
             answer = self._session.request(
                 request.method,
                 request.url,
-                headers=request.headers.as_dict(),
+                headers=user_agent.without_default(request),
                 data=request.content,
                 # Without an auth, requests takes a password of .netrc, in the place of the bearer token.
                 auth=_Finishing(request, getattr(self._session, "auth", None), exchange),
@@ -39,7 +40,7 @@ class RequestsSession:
 
 
 class _Finishing:
-    """The last step in which requests prepares a request: the path as it was given, then the session's own auth.
+    """The last step in which requests prepares a request: the path as it was given, and the session's own auth.
 
     An auth that signs the URL thus signs the one that is sent.
     """
@@ -53,6 +54,7 @@ class _Finishing:
         from requests.auth import HTTPBasicAuth  # the session's own library, so it is there and loaded
 
         self._exchange.sent = prepared
+        user_agent.complete(prepared.headers, self._request)
         prepared.url = _restored(prepared, self._request.url)
         auth = self._auth
         if isinstance(auth, tuple):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from langcache.http import Headers, Request, Response
 
+from . import user_agent
 from .translation import has_own_timeout, neutral, translated
 
 
@@ -22,13 +24,14 @@ class Urllib3Pool:
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
         timeout: dict[str, float | None] = {} if self._is_limit_own(request) else {"timeout": request.timeout}
+        own: Mapping[str, str] = getattr(self._pool, "headers", None) or {}
         with translated(request):
             answer = self._pool.request(
                 request.method,
                 request.url,
                 body=request.content,
                 # A request's headers take the place of the pool's, which are the caller's.
-                headers=Headers(getattr(self._pool, "headers", None) or {}).merged(request.headers).as_dict(),
+                headers=Headers(own).merged(user_agent.beside(own, request)).as_dict(),
                 redirect=False,
                 **self._retries,
                 **timeout,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
 import sys
@@ -633,6 +634,48 @@ def test_headers_of_a_pool_are_replaced_whatever_their_case(answering: LocalServ
     assert seen.headers["authorization"] == "Bearer k"
     assert "," not in seen.headers["user-agent"]
     assert seen.headers["x-team"] == "support"
+
+
+NAMED = {"user-agent": "app/1"}
+
+
+@every_kind
+def test_the_callers_user_agent_stands_before_ours(
+    kind: str, answering: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the case of its name; that of the call stands before both."""
+    make = MAKERS[kind]
+    monkeypatch.setitem(MAKERS, kind, lambda headers: make(NAMED))
+    call(kind, answering.url)
+    call(kind, answering.url, prompt="p", http_headers={"User-Agent": "call/1"})
+    assert [request.headers["user-agent"] for request in answering.requests] == ["app/1", "call/1"]
+
+
+@every_kind
+def test_our_user_agent_stands_before_a_librarys_default(kind: str, answering: LocalServer) -> None:
+    call(kind, answering.url)
+    assert re.fullmatch(r"langcache/\S+ python/[\d.]+", answering.requests[0].headers["user-agent"])
+
+
+def test_our_user_agent_stands_in_for_one_that_the_caller_took_away(answering: LocalServer) -> None:
+    def take_away(client: Any) -> None:
+        del client.headers["User-Agent"]
+
+    for kind in ("httpx", "requests"):
+        call(kind, answering.url, prepare=take_away)
+    call("urllib3", answering.url, prepare=lambda pool: setattr(pool, "headers", None))
+    assert {request.headers["user-agent"].partition("/")[0] for request in answering.requests} == {"langcache"}
+
+
+def test_a_user_agent_that_a_session_adds_to_a_request_stands(answering: LocalServer) -> None:
+    class Polite(requests.Session):
+        def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
+            kwargs["headers"].setdefault("User-Agent", "app/1")
+            return super().request(method, url, *args, **kwargs)
+
+    with LangCache(answering.url, "k", "c", client=Polite()) as cache:
+        cache.search(prompt="p")
+    assert answering.requests[0].headers["user-agent"] == "app/1"
 
 
 def test_an_async_client_does_not_excuse_a_sync_call_from_the_key(answering: LocalServer) -> None:
