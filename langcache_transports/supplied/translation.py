@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,11 @@ _KINDS: Mapping[str, type[errors.LangCacheError]] = {
     "InvalidURL": errors.ConfigurationError,
     "DecodingError": errors.DecodingError,
     "RequestError": errors.RequestError,
+    "StreamError": errors.RequestError,
+    "CookieConflict": errors.ConfigurationError,
     # requests
+    "MissingSchema": errors.ConfigurationError,
+    "InvalidSchema": errors.ConfigurationError,
     "SSLError": errors.ConnectError,
     "ContentDecodingError": errors.DecodingError,
     "ChunkedEncodingError": errors.ReadError,
@@ -39,6 +44,8 @@ _KINDS: Mapping[str, type[errors.LangCacheError]] = {
     "ConnectTimeoutError": errors.ConnectTimeout,
     "ReadTimeoutError": errors.ReadTimeout,
     "EmptyPoolError": errors.PoolTimeout,
+    "ClosedPoolError": errors.ClientClosedError,
+    "LocationValueError": errors.ConfigurationError,
     "DecodeError": errors.DecodingError,
     "InvalidChunkLength": errors.RemoteProtocolError,
     "ProtocolError": errors.ReadError,
@@ -60,6 +67,9 @@ _KINDS: Mapping[str, type[errors.LangCacheError]] = {
 
 _LIBRARIES = frozenset({"aiohttp", "asyncio", "builtins", "httpx", "requests", "urllib3"})
 """Where these classes come from; one of the same name from elsewhere is the caller's own, and passes."""
+
+_RAISING_ON_CLOSED = frozenset({"aiohttp", "httpx"})
+"""The libraries whose word for a client that is closed is a bare RuntimeError."""
 
 _VAGUE = (errors.ReadError, errors.RequestError)
 
@@ -115,10 +125,19 @@ def _of_status(error: Any, request: Request, sent: Any) -> errors.LangCacheError
 
 
 def _of_kind(error: Exception, request: Request) -> errors.LangCacheError | None:
-    kind = _kind(error)
+    kind = errors.ClientClosedError if _tells_closed(error) else _kind(error)
     if kind is None:
         return None
-    return kind(f"{request.method} {display_url(request.url)}: {str(error) or type(error).__name__}")
+    where = "the caller's own HTTP client is closed: " if kind is errors.ClientClosedError else ""
+    return kind(f"{request.method} {display_url(request.url)}: {where}{str(error) or type(error).__name__}")
+
+
+def _tells_closed(error: Exception) -> bool:
+    """Say whether a library has raised `error` because the client that it was called with is closed."""
+    if type(error) is not RuntimeError or "closed" not in str(error):
+        return False
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)  # where it was raised
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in _RAISING_ON_CLOSED
 
 
 def _is_same(answered: Any, request: Request, sent: Any) -> bool:

@@ -946,6 +946,61 @@ def test_an_exception_of_the_callers_own_passes_with_the_answer_that_it_carries(
         call("requests", answering.url, prepare=hook)
 
 
+@pytest.mark.parametrize("kind", ["httpx", "httpx wrapper", "async httpx", "async httpx wrapper", "async aiohttp"])
+def test_a_client_that_its_owner_has_closed_is_named(kind: str) -> None:
+    async def use_async() -> None:
+        client = MAKERS[kind](CUSTOM)
+        await (getattr(client, "aclose", None) or client.close)()
+        await LangCache("http://cache.example", "k", "c", async_client=client).search_async(prompt="p")
+
+    def use() -> None:
+        if kind.startswith("async "):
+            asyncio.run(use_async())
+        else:
+            call(kind, "http://cache.example", prepare=lambda client: client.close())
+
+    with pytest.raises(errors.ClientClosedError, match="the caller's own HTTP client is closed") as caught:
+        use()
+    assert type(caught.value.__cause__) is RuntimeError
+
+
+def test_a_runtime_error_of_the_callers_own_passes(answering: LocalServer) -> None:
+    def refuse(request: httpx.Request) -> None:
+        raise RuntimeError("the shop is closed")
+
+    def prepare(client: httpx.Client) -> None:
+        client.event_hooks = {"request": [refuse]}
+
+    with pytest.raises(RuntimeError, match=r"^the shop is closed$"):
+        call("httpx", answering.url, prepare=prepare)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (httpx.CookieConflict("two of that name"), errors.ConfigurationError),
+        (httpx.InvalidURL("no URL"), errors.ConfigurationError),
+        (httpx.ResponseNotRead(), errors.RequestError),
+        (httpx.StreamConsumed(), errors.RequestError),
+        (httpx.StreamClosed(), errors.RequestError),
+        (httpx.TooManyRedirects("round and round"), errors.RequestError),
+        (requests.exceptions.MissingSchema("no scheme"), errors.ConfigurationError),
+        (requests.exceptions.InvalidSchema("no adapter"), errors.ConfigurationError),
+        (requests.exceptions.InvalidProxyURL("no proxy"), errors.ConfigurationError),
+        (requests.TooManyRedirects("round and round"), errors.RequestError),
+        (urllib3.exceptions.LocationParseError("no URL"), errors.ConfigurationError),
+        (aiohttp.InvalidURL("no URL"), errors.ConfigurationError),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_every_exception_of_a_library_becomes_one_of_ours(error: Exception, kind: type[Exception]) -> None:
+    client = Mock(send=Mock(side_effect=error))
+    with pytest.raises(kind) as caught:
+        LangCache("http://cache.example", "k", "c", client=client).search(prompt="p")
+    assert type(caught.value) is kind
+    assert caught.value.__cause__ is error
+
+
 def test_a_session_that_overrides_request_takes_effect(answering: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Subclasses override `request` to add a header, a base URL or a log line to every exchange."""
 
