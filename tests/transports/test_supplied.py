@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -87,6 +88,30 @@ MAKERS: dict[str, Callable[[Mapping[str, str]], Any]] = {
     # aiohttp keeps the cookies of an IP address only where it is told to.
     "async aiohttp": lambda headers: aiohttp.ClientSession(headers=headers, cookie_jar=aiohttp.CookieJar(unsafe=True)),
 }
+
+
+@contextmanager
+def closing_listener() -> Generator[tuple[str, list[None]], None, None]:
+    """Give the URL of a server that reads a request and closes the connection, and a list with an item for each."""
+    connections: list[None] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    connections.append(None)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", connections
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
 
 Prepare = Callable[[Any], object]
 
@@ -748,6 +773,87 @@ def test_a_pools_own_retries_end_in_the_error_that_they_met(monkeypatch: pytest.
         call("urllib3", url)
 
 
+def pool_of(server: LocalServer, **options: Any) -> urllib3.HTTPConnectionPool:
+    address = urlsplit(server.url)
+    return urllib3.HTTPConnectionPool(str(address.hostname), address.port, **options)
+
+
+def test_the_pool_of_one_host_will_do(answering: LocalServer) -> None:
+    with pool_of(answering, headers=CUSTOM) as pool, LangCache(answering.url, "k", "c", client=pool) as cache:
+        assert cache.search(prompt="p").data == []
+        answering.answer = lambda request: Response(204)
+        cache.delete_by_id(entry_id="..")
+    paths = [request.url for request in answering.requests]
+    assert paths == ["/v1/caches/c/entries/search", "/v1/caches/c/entries/%2E%2E"]
+    assert answering.requests[0].headers["x-custom-header"] == "someValue"
+
+
+def test_the_pool_of_another_host_is_refused_in_words(answering: LocalServer) -> None:
+    cache = LangCache("http://cache.example", "k", "c", client=pool_of(answering))
+    with pytest.raises(errors.ConfigurationError, match=r"the pool is for http://127\.0\.0\.1:\d+, and not for"):
+        cache.search(prompt="p")
+    assert answering.requests == []
+
+
+def test_the_pool_of_one_host_that_is_closed_is_named(answering: LocalServer) -> None:
+    pool = pool_of(answering)
+    pool.close()
+    cache = LangCache(answering.url, "k", "c", client=pool)
+    with pytest.raises(errors.ClientClosedError, match="the caller's own HTTP client is closed"):
+        cache.search(prompt="p")
+
+
+@pytest.mark.parametrize("timeout", [0.1, urllib3.Timeout(read=0.1), urllib3.Timeout(total=0.1)])
+def test_the_timeout_of_the_pool_of_one_host_holds(timeout: Any, server: LocalServer) -> None:
+    leave = threading.Event()
+
+    def answer(request: Request) -> Response:
+        leave.wait()
+        return NO_ENTRIES
+
+    server.answer = answer
+    try:
+        with pool_of(server, timeout=timeout) as pool, pytest.raises(errors.ReadTimeout, match=r"timeout=0\.[01]"):
+            LangCache(server.url, "k", "c", client=pool).search(prompt="p")
+    finally:
+        leave.set()
+
+
+@pytest.mark.parametrize(
+    ("options", "tries"),
+    [
+        ({}, 1),
+        ({"retries": None}, 1),
+        ({"retries": False}, 1),
+        ({"retries": urllib3.Retry(2, allowed_methods=None)}, 3),
+    ],
+)
+@pytest.mark.parametrize("of_one_host", [True, False])
+def test_the_retries_of_a_pool_are_those_that_it_was_set_up_for(
+    of_one_host: bool, options: dict[str, Any], tries: int
+) -> None:
+    with closing_listener() as (url, connections):
+        address = urlsplit(url)
+        pool: Any = (
+            urllib3.HTTPConnectionPool(str(address.hostname), address.port, **options)
+            if of_one_host
+            else urllib3.PoolManager(**options)
+        )
+        with pool, LangCache(url, "k", "c", client=pool) as cache, pytest.raises(errors.ReadError):
+            cache.search(prompt="p")
+    assert len(connections) == tries
+
+
+@pytest.mark.parametrize("of_one_host", [True, False])
+def test_a_pools_own_retries_follow_no_redirect(of_one_host: bool, server: LocalServer) -> None:
+    server.answer = lambda request: Response(307, {"Location": "/elsewhere"})
+    retries = urllib3.Retry(redirect=3)
+    pool: Any = pool_of(server, retries=retries) if of_one_host else urllib3.PoolManager(retries=retries)
+    with pool, pytest.raises(errors.APIError, match="a redirect to '/elsewhere', which was not followed"):
+        LangCache(server.url, "k", "c", client=pool).search(prompt="p")
+    assert len(server.requests) == 1
+
+
 def test_a_wrapper_whose_send_is_decorated_serves_async_calls(answering: LocalServer) -> None:
     class Decorated:
         def __init__(self, client: httpx.AsyncClient) -> None:
@@ -1090,8 +1196,18 @@ def test_a_path_argument_stays_one_segment_in_a_url_that_a_session_rewrites(step
         (HttpxClient(object()), None),
         (Urllib3Pool(urllib3.PoolManager(timeout=60)), None),
         (Urllib3Pool(urllib3.PoolManager()), 10),
+        (Urllib3Pool(urllib3.HTTPConnectionPool("x", timeout=60)), None),
+        (Urllib3Pool(urllib3.HTTPConnectionPool("x", timeout=urllib3.Timeout(connect=5))), None),
+        (Urllib3Pool(urllib3.HTTPConnectionPool("x")), 10),
     ],
-    ids=["httpx", "urllib3 with a timeout", "urllib3 without"],
+    ids=[
+        "httpx",
+        "manager with a timeout",
+        "manager without",
+        "pool with a timeout",
+        "pool with one part",
+        "pool without",
+    ],
 )
 def test_the_limit_of_an_attempt_is_the_clients_own_where_it_has_one(transport: Any, limit: float | None) -> None:
     """So that an async call, which waits for a thread, does not give up before the client does."""
