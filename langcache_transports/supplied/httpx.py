@@ -9,7 +9,8 @@ from langcache.errors import ConfigurationError, describe
 from langcache.http import Request, Response
 
 from . import user_agent
-from .translation import has_own_timeout, neutral, translated
+from .time_limit import within
+from .translation import Exchange, has_own_timeout, neutral, own_limit, translated
 
 
 class HttpxClient:
@@ -33,7 +34,7 @@ class HttpxClient:
 
     def limit(self, request: Request) -> float | None:
         """Return the timeout of ours that holds, in seconds, or None where it is the client's own, whatever that is."""
-        return request.timeout if has_own_timeout(request) else None
+        return own_limit(request)
 
     def close(self) -> None:
         """Do nothing: the client is its owner's."""
@@ -48,16 +49,19 @@ class AsyncHttpxClient:
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
         with translated(request) as exchange:
-            built = _build(self._client, request)
-            exchange.sent = await built if inspect.isawaitable(built) else built  # as an AsyncMock has it
-            user_agent.complete(getattr(exchange.sent, "headers", None), request)
-            answer = self._client.send(exchange.sent, stream=False)
-            if not inspect.isawaitable(answer):
-                raise ConfigurationError(
-                    f"async_client: what {describe(self._client)}.send() returns cannot be awaited: it serves sync "
-                    "calls, so pass it as client"
-                )
-            return _neutral(self._client, await answer)
+            return await within(own_limit(request), self._exchange(request, exchange))
+
+    async def _exchange(self, request: Request, exchange: Exchange) -> Response:
+        built = _build(self._client, request)
+        exchange.sent = await built if inspect.isawaitable(built) else built  # as an AsyncMock has it
+        user_agent.complete(getattr(exchange.sent, "headers", None), request)
+        answer = self._client.send(exchange.sent, stream=False)
+        if not inspect.isawaitable(answer):
+            raise ConfigurationError(
+                f"async_client: what {describe(self._client)}.send() returns cannot be awaited: it serves sync "
+                "calls, so pass it as client"
+            )
+        return _neutral(self._client, await answer)
 
     async def aclose(self) -> None:
         """Do nothing: the client is its owner's."""

@@ -169,6 +169,11 @@ def has_own_timeout(request: Request) -> bool:
     return request.options.get("timeout_ms") is not None
 
 
+def own_limit(request: Request) -> float | None:
+    """Return the timeout that the caller set, in seconds, or None where the client's own holds, whatever that is."""
+    return request.timeout if has_own_timeout(request) else None
+
+
 def neutral(answer: Any, status: int, content: bytes) -> Response:
     """Return a library's answer as ours."""
     return Response(status, answer.headers.items(), content, answer)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -738,6 +738,114 @@ def test_a_session_that_raises_for_status_gives_the_class_of_the_status(
     with pytest.raises(errors.NotFoundError) as caught:
         call("async aiohttp", server.url)
     assert caught.value.data.title == "none such"
+
+
+@contextmanager
+def dripping() -> Generator[str, None, None]:
+    """Give the URL of a server whose answer drips: no wait for the socket is long, and the whole never ends."""
+    left = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+                while not left.wait(0.02):
+                    connection.sendall(b" ")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            left.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("kind", ["async httpx", "async httpx wrapper", "async aiohttp"])
+@pytest.mark.parametrize("of_the_call", [True, False])
+def test_a_timeout_of_ours_holds_for_the_whole_of_an_async_call(kind: str, of_the_call: bool) -> None:
+    settings = {} if of_the_call else {"timeout_ms": 200}
+    arguments: dict[str, Any] = {"prompt": "p", "timeout_ms": 200} if of_the_call else {"prompt": "p"}
+    with dripping() as url, pytest.raises(errors.ReadTimeout) as caught:
+        call(kind, url, settings=settings, **arguments)
+    assert caught.value.__cause__ is not None
+
+
+class Endless:
+    """A wrapper whose answer never comes; it notes that it was cancelled."""
+
+    def __init__(self) -> None:
+        self.sending = asyncio.Event()
+        self.cancelled = False
+
+    def build_request(self, method: str, url: Any, **arguments: Any) -> str:
+        return method
+
+    async def send(self, request: Any, *, stream: bool) -> Any:
+        self.sending.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)  # closing a connection takes a turn of the loop too
+            self.cancelled = True
+
+
+def test_a_call_that_is_cancelled_takes_its_exchange_along() -> None:
+    async def main() -> None:
+        client = Endless()
+        cache = LangCache("http://cache.example", "k", "c", async_client=client)
+        waiting = asyncio.ensure_future(cache.search_async(prompt="p", timeout_ms=60_000))
+        await client.sending.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert client.cancelled
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_a_call_that_took_too_long_leaves_no_exchange_behind() -> None:
+    async def main() -> None:
+        client = Endless()
+        cache = LangCache("http://cache.example", "k", "c", async_client=client)
+        with pytest.raises(
+            errors.ReadTimeout, match=r"^POST http://cache.example/\S+: no complete answer after 0.01 s$"
+        ):
+            await cache.search_async(prompt="p", timeout_ms=10)
+        assert client.cancelled
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_a_cancellation_is_not_lost_in_the_moment_of_the_answer() -> None:
+    async def main() -> None:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        client = Mock(send=Mock(return_value=answer))
+        cache = LangCache("http://cache.example", "k", "c", async_client=client)
+        waiting = asyncio.ensure_future(cache.search_async(prompt="p", timeout_ms=60_000))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        answer.set_result(MagicMock(status_code=200, text='{"data":[]}'))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(main())
+
+
+def test_a_call_outside_of_asyncio_has_the_limits_of_its_client_alone() -> None:
+    """httpx runs on other event loops too; what they do with a coroutine is what this test does."""
+    client = configured(Mock(send=AsyncMock()))
+    cache = LangCache("http://cache.example", "k", "c", async_client=client)
+    with pytest.raises(StopIteration) as done:
+        cache.search_async(prompt="p", timeout_ms=1000).send(None)
+    assert done.value.value.data == []
+    assert client.build_request.call_args.kwargs["timeout"] == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated and will be removed in:DeprecationWarning")
