@@ -409,17 +409,18 @@ def test_a_sync_transport_is_refused_as_the_async_one() -> None:
         client_of(Recording(), async_transport=wrong)
 
 
-def test_many_tasks_share_a_client(server: LocalServer) -> None:
-    """And each gets the answer to its own question."""
+@pytest.mark.parametrize(("transport", "most"), [("aiohttp", 100), ("threaded", 8)])
+def test_many_tasks_share_a_client(server: LocalServer, transport: str, most: int) -> None:
+    """And each gets the answer to its own question, over no more connections than calls, or threads."""
     server.answer = echo
 
     async def main() -> list[models.SearchResponse]:
-        async with LangCache(server.url, "k", "c", pool_size=8) as client:
+        async with LangCache(server.url, "k", "c", async_transport=transport, pool_size=8) as client:
             return await asyncio.gather(*(client.search_async(prompt=str(number)) for number in range(100)))
 
     found = asyncio.run(main())
     assert [result.data[0].prompt for result in found] == [str(number) for number in range(100)]
-    assert server.connections <= 8
+    assert server.connections <= most
 
 
 def test_one_client_serves_several_event_loops(server: LocalServer) -> None:

@@ -23,8 +23,9 @@ from langcache import LangCache, Request, Response, errors
 from langcache.httpclient import AsyncHttpClient
 from langcache.models import SearchStrategy
 from langcache.utils import BackoffStrategy, RetryConfig
-from langcache_transports import urllib3 as urllib3_transport
+from langcache_transports.aiohttp.transport import AiohttpTransport
 from langcache_transports.embedded import DataPlane
+from langcache_transports.urllib3 import Urllib3Transport
 from tests.local_server import LocalServer
 
 PROMPT = "How does semantic caching work?"
@@ -36,15 +37,15 @@ def service(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> LocalServer
     """The service at https://api.example.com, which is a local server with a data plane."""
     plane = DataPlane()
     server.answer = plane.handle
-    send = urllib3_transport.Urllib3Transport.send
+    send, send_async = Urllib3Transport.send, AiohttpTransport.send
 
-    def send_here(transport: urllib3_transport.Urllib3Transport, request: Request) -> Response:
+    def here(request: Request) -> Request:
         assert request.url.startswith("https://api.example.com/v1/caches/%3Cid%3E/")
         assert request.headers["authorization"] == "Bearer <LANGCACHE_API_KEY>"
-        here = request.url.replace("https://api.example.com", server.url)
-        return send(transport, Request(request.method, here, request.headers, request.content, request.timeout))
+        return request.with_url(request.url.replace("https://api.example.com", server.url))
 
-    monkeypatch.setattr(urllib3_transport.Urllib3Transport, "send", send_here)
+    monkeypatch.setattr(Urllib3Transport, "send", lambda self, request: send(self, here(request)))
+    monkeypatch.setattr(AiohttpTransport, "send", lambda self, request: send_async(self, here(request)))
     return server
 
 

@@ -112,6 +112,8 @@ class AiohttpTransport:
         except errors.LangCacheError:
             raise
         except FOREIGN as error:
+            if self._closed:
+                raise errors.ClientClosedError(named(request, "the client was closed during the call")) from error
             raise translated(error, request, exchange, self._options.tls) from error
         finally:
             EXCHANGE.reset(mark)
@@ -170,7 +172,10 @@ class AiohttpTransport:
             raise errors.ClientClosedError("This transport is closed")
 
     def close(self) -> None:
-        """Close all connections, of other event loops in their next turn; calls in flight fail."""
+        """Close all connections, of other event loops in their next turn.
+
+        Calls in flight fail with ClientClosedError.
+        """
         self._closed = True
         self._homes.close()
 

@@ -29,12 +29,16 @@ def langcache_transport(name: str, options: TransportOptions) -> Transport | Non
     if name != "supplied" or options.client is None:
         return None
     client = options.client
-    if _has(client, "prepare_request", "merge_environment_settings"):
+    options.refuse_all_but((), "A client of your own, which makes its connections as it is set up,")
+    _refuse_class("client", client)
+    # A mock or a wrapper may have the other methods besides, so that these two tell first.
+    if _has(client, "build_request", "send"):
+        if not _is_async(client):
+            return HttpxClient(client)
+    elif _has(client, "prepare_request", "merge_environment_settings"):
         return RequestsSession(client)
-    if _has(client, "urlopen", "request"):
+    elif _has(client, "urlopen", "request"):
         return Urllib3Pool(client)
-    if _has(client, "build_request", "send") and not _is_async(client):
-        return HttpxClient(client)
     other = "; it serves async calls: pass it as async_client" if _is_async(client) else ""
     raise ConfigurationError(
         f"client: {describe(client)} is no HTTP client that is known{other}. Known are an httpx.Client or what has its "
@@ -48,14 +52,22 @@ def langcache_async_transport(name: str, options: TransportOptions) -> AsyncTran
     if name != "supplied" or options.async_client is None:
         return None
     client = options.async_client
-    if _has(client, "ws_connect", "request"):
+    options.refuse_all_but((), "A client of your own, which makes its connections as it is set up,")
+    _refuse_class("async_client", client)
+    if _has(client, "build_request", "send"):
+        if not _is_sync(client):
+            return AsyncHttpxClient(client)
+    elif _has(client, "ws_connect", "request"):
         return AiohttpSession(client)
-    if _is_async(client):
-        return AsyncHttpxClient(client)
     raise ConfigurationError(
         f"async_client: {describe(client)} is no async HTTP client that is known. Known are an httpx.AsyncClient or "
         "what has its build_request and an async send, and an aiohttp.ClientSession; for another see async_transport="
     )
+
+
+def _refuse_class(argument: str, client: object) -> None:
+    if inspect.isclass(client):
+        raise ConfigurationError(f"{argument}: {describe(client)} is a class; give an instance of it")
 
 
 def _has(client: object, *methods: str) -> bool:
@@ -63,10 +75,19 @@ def _has(client: object, *methods: str) -> bool:
 
 
 def _is_async(client: object) -> bool:
-    if _has(client, "ws_connect", "request"):
-        return True
+    """Say whether `client` is known to serve async calls; what is not known, its first answer tells."""
     if not _has(client, "build_request", "send"):
-        return False
+        return _has(client, "ws_connect", "request")
     # A decorated send may not look like a coroutine function; then the way to close it tells.
-    send: Any = getattr(client, "send", None)
-    return inspect.iscoroutinefunction(send) or (_has(client, "aclose") and not _has(client, "close"))
+    return _sends_async(client) or (_has(client, "aclose") and not _has(client, "close"))
+
+
+def _is_sync(client: object) -> bool:
+    """Say whether `client` is known to serve sync calls alone: an httpx.Client, or a wrapper that says to be one."""
+    bases = {f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in client.__class__.__mro__}
+    return not bases.isdisjoint({"httpx.Client", "langcache.HttpClient"}) and not _sends_async(client)
+
+
+def _sends_async(client: Any) -> bool:
+    # Every function that create_autospec makes looks like a coroutine function; that of the class does not.
+    return inspect.iscoroutinefunction(getattr(client.__class__, "send", client.send))

@@ -6,7 +6,9 @@ from typing import Any
 
 from langcache.http import Request, Response
 
-from .translation import has_own_timeout, neutral, translated
+from . import user_agent
+from .time_limit import within
+from .translation import has_own_timeout, neutral, own_limit, translated
 
 
 class AiohttpSession:
@@ -17,27 +19,30 @@ class AiohttpSession:
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
+        with translated(request):
+            return await within(own_limit(request), self._exchange(request))
+
+    async def _exchange(self, request: Request) -> Response:
         import aiohttp  # the session's own library, so it is there and loaded; and so is what it depends on
         from yarl import URL
 
         own = has_own_timeout(request)
         timeout = {"timeout": aiohttp.ClientTimeout(total=request.timeout)} if own else {}
-        headers = request.headers.as_dict()
-        if self._session.auth is not None:  # the session's stands before the key, as in requests; both cannot be sent
+        headers = user_agent.beside(getattr(self._session, "headers", None), request)
+        if getattr(self._session, "auth", None) is not None:  # it stands before the key, as in requests; not both
             headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
-        with translated(request):
-            exchange = self._session.request(
-                request.method,
-                # As it is: yarl would decode a path segment of "%2E%2E" into another path.
-                URL(request.url, encoded=True),
-                data=request.content,
-                headers=headers,
-                allow_redirects=False,
-                raise_for_status=False,
-                **timeout,
-            )
-            async with exchange as answer:
-                return neutral(answer, answer.status, await answer.read())
+        exchange = self._session.request(
+            request.method,
+            # As it is: yarl would decode a path segment of "%2E%2E" into another path.
+            URL(request.url, encoded=True),
+            data=request.content,
+            headers=headers,
+            allow_redirects=False,
+            raise_for_status=False,
+            **timeout,
+        )
+        async with exchange as answer:
+            return neutral(answer, answer.status, await answer.read())
 
     async def aclose(self) -> None:
         """Do nothing: the session is its owner's."""

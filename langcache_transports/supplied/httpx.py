@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+from langcache.errors import ConfigurationError, describe
 from langcache.http import Request, Response
 
-from .translation import has_own_timeout, neutral, translated
+from . import user_agent
+from .time_limit import within
+from .translation import Exchange, has_own_timeout, neutral, own_limit, translated
 
 
 class HttpxClient:
@@ -17,13 +21,20 @@ class HttpxClient:
 
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        with translated(request):
-            answer = self._client.send(_build(self._client, request), stream=False)
-            return neutral(answer, answer.status_code, _content(answer))
+        with translated(request) as exchange:
+            exchange.sent = _build(self._client, request)
+            user_agent.complete(getattr(exchange.sent, "headers", None), request)
+            answer = self._client.send(exchange.sent, stream=False)
+            if inspect.isawaitable(answer):
+                _drop(answer)
+                raise ConfigurationError(
+                    f"client: {describe(self._client)} serves async calls: pass it as async_client"
+                )
+            return _neutral(self._client, answer)
 
     def limit(self, request: Request) -> float | None:
         """Return the timeout of ours that holds, in seconds, or None where it is the client's own, whatever that is."""
-        return request.timeout if has_own_timeout(request) else None
+        return own_limit(request)
 
     def close(self) -> None:
         """Do nothing: the client is its owner's."""
@@ -37,9 +48,20 @@ class AsyncHttpxClient:
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        with translated(request):
-            answer = await self._client.send(_build(self._client, request), stream=False)
-            return neutral(answer, answer.status_code, _content(answer))
+        with translated(request) as exchange:
+            return await within(own_limit(request), self._exchange(request, exchange))
+
+    async def _exchange(self, request: Request, exchange: Exchange) -> Response:
+        built = _build(self._client, request)
+        exchange.sent = await built if inspect.isawaitable(built) else built  # as an AsyncMock has it
+        user_agent.complete(getattr(exchange.sent, "headers", None), request)
+        answer = self._client.send(exchange.sent, stream=False)
+        if not inspect.isawaitable(answer):
+            raise ConfigurationError(
+                f"async_client: what {describe(self._client)}.send() returns cannot be awaited: it serves sync "
+                "calls, so pass it as client"
+            )
+        return _neutral(self._client, await answer)
 
     async def aclose(self) -> None:
         """Do nothing: the client is its owner's."""
@@ -51,8 +73,22 @@ class AsyncHttpxClient:
 def _build(client: Any, request: Request) -> Any:
     timeout = {"timeout": request.timeout} if has_own_timeout(request) else {}
     return client.build_request(
-        request.method, request.url, content=request.content, headers=request.headers.as_dict(), **timeout
+        request.method, request.url, content=request.content, headers=user_agent.without_default(request), **timeout
     )
+
+
+def _drop(answer: Any) -> None:
+    """Let go of an answer that nobody will await; a coroutine would warn of that."""
+    if inspect.iscoroutine(answer):
+        answer.close()
+
+
+def _neutral(client: Any, answer: Any) -> Response:
+    status = answer.status_code
+    if not isinstance(status, int):
+        kind = type(status).__name__
+        raise ConfigurationError(f"{describe(client)}.send() returns an answer whose status_code is no int, but {kind}")
+    return neutral(answer, status, _content(answer))
 
 
 def _content(answer: Any) -> bytes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from langcache.http import Request, Response
 
-from .translation import neutral, translated
+from . import user_agent
+from .translation import Exchange, neutral, translated
 
 
 class RequestsSession:
@@ -21,14 +22,14 @@ class RequestsSession:
 
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        with translated(request):
+        with translated(request) as exchange:
             answer = self._session.request(
                 request.method,
                 request.url,
-                headers=request.headers.as_dict(),
+                headers=user_agent.without_default(request),
                 data=request.content,
                 # Without an auth, requests takes a password of .netrc, in the place of the bearer token.
-                auth=_Finishing(request.url, self._session.auth),
+                auth=_Finishing(request, getattr(self._session, "auth", None), exchange),
                 timeout=request.timeout,
                 allow_redirects=False,
             )
@@ -39,22 +40,45 @@ class RequestsSession:
 
 
 class _Finishing:
-    """The last step in which requests prepares a request: the path as it was given, then the session's own auth.
+    """The last step in which requests prepares a request: the path as it was given, and the session's own auth.
 
-    requests decodes escapes that it finds unnecessary; a path segment of "%2E%2E" would become another path, and an
-    auth that signs the URL would sign that one.
+    An auth that signs the URL thus signs the one that is sent.
     """
 
-    def __init__(self, url: str, auth: Any) -> None:
-        self._url = url
+    def __init__(self, request: Request, auth: Any, exchange: Exchange) -> None:
+        self._request = request
         self._auth = auth
+        self._exchange = exchange
 
     def __call__(self, prepared: Any) -> Any:
         from requests.auth import HTTPBasicAuth  # the session's own library, so it is there and loaded
 
-        prepared.url = urlsplit(str(prepared.url))._replace(path=urlsplit(self._url).path).geturl()
-        if not self._auth:
-            return prepared
-        is_pair = isinstance(self._auth, tuple)
-        apply: Any = HTTPBasicAuth(*self._auth) if is_pair else self._auth
-        return apply(prepared)
+        self._exchange.sent = prepared
+        user_agent.complete(prepared.headers, self._request)
+        prepared.url = _restored(prepared, self._request.url)
+        auth = self._auth
+        if isinstance(auth, tuple):
+            auth = HTTPBasicAuth(*cast("tuple[str, str]", auth))
+        return cast("Any", auth)(prepared) if auth else prepared
+
+
+def _restored(prepared: Any, given: str) -> str:
+    """Return the prepared URL with the path segments as they were `given`, but for what the caller's session rewrote.
+
+    requests decodes escapes that it finds unnecessary; a segment of "%2E%2E" would become another path.
+    """
+    parts = urlsplit(str(prepared.url))
+    plain = type(prepared)()
+    plain.prepare_url(given, None)
+    tail: list[str] = []
+    # From the last, because a prefix moves them all.
+    for segment, decoded, exact in zip(*map(_reversed_segments, (prepared.url, plain.url, given)), strict=False):
+        if segment != decoded:
+            break
+        tail.insert(0, exact)
+    kept = parts.path.split("/")[: parts.path.count("/") + 1 - len(tail)]
+    return parts._replace(path="/".join(kept + tail)).geturl()
+
+
+def _reversed_segments(url: object) -> list[str]:
+    return urlsplit(str(url)).path.split("/")[::-1]

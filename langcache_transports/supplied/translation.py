@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from langcache import errors
-from langcache.http import Request, Response, display_url
+from langcache.http import NO_HEADERS, Request, Response, display_url
 
 _KINDS: Mapping[str, type[errors.LangCacheError]] = {
     # httpx; requests has some of the same names
@@ -28,7 +29,11 @@ _KINDS: Mapping[str, type[errors.LangCacheError]] = {
     "InvalidURL": errors.ConfigurationError,
     "DecodingError": errors.DecodingError,
     "RequestError": errors.RequestError,
+    "StreamError": errors.RequestError,
+    "CookieConflict": errors.ConfigurationError,
     # requests
+    "MissingSchema": errors.ConfigurationError,
+    "InvalidSchema": errors.ConfigurationError,
     "SSLError": errors.ConnectError,
     "ContentDecodingError": errors.DecodingError,
     "ChunkedEncodingError": errors.ReadError,
@@ -39,6 +44,8 @@ _KINDS: Mapping[str, type[errors.LangCacheError]] = {
     "ConnectTimeoutError": errors.ConnectTimeout,
     "ReadTimeoutError": errors.ReadTimeout,
     "EmptyPoolError": errors.PoolTimeout,
+    "ClosedPoolError": errors.ClientClosedError,
+    "LocationValueError": errors.ConfigurationError,
     "DecodeError": errors.DecodingError,
     "InvalidChunkLength": errors.RemoteProtocolError,
     "ProtocolError": errors.ReadError,
@@ -53,39 +60,108 @@ _KINDS: Mapping[str, type[errors.LangCacheError]] = {
     "ClientPayloadError": errors.ReadError,
     "ClientResponseError": errors.RemoteProtocolError,
     "ClientError": errors.RequestError,
-    # Python
+    # Python; the lengths are those that an answer says it has
     "TimeoutError": errors.ReadTimeout,
+    "RemoteDisconnected": errors.ReadError,
+    "IncompleteRead": errors.ReadError,
+    "HTTPException": errors.RemoteProtocolError,
+    "OverflowError": errors.RemoteProtocolError,
 }
 """Which of our errors stands for an exception whose class, or the nearest of its bases, has that name."""
 
-_LIBRARIES = frozenset({"aiohttp", "asyncio", "builtins", "httpx", "requests", "urllib3"})
+_LIBRARIES = frozenset({"aiohttp", "asyncio", "builtins", "http", "httpx", "requests", "urllib3"})
 """Where these classes come from; one of the same name from elsewhere is the caller's own, and passes."""
+
+_RAISING_ON_CLOSED = frozenset({"aiohttp", "httpx"})
+"""The libraries whose word for a client that is closed is a bare RuntimeError."""
 
 _VAGUE = (errors.ReadError, errors.RequestError)
 
 
+@dataclass
+class Exchange:
+    """What an adapter knows of the exchange that goes on."""
+
+    sent: Any = None
+    """The library's own form of the request, once there is one."""
+
+
 @contextmanager
-def translated(request: Request) -> Generator[None, None, None]:
+def translated(request: Request) -> Generator[Exchange, None, None]:
     """Raise the exceptions of HTTP libraries as ours, from the original; any other passes."""
+    exchange = Exchange()
     try:
-        yield
+        yield exchange
     except errors.LangCacheError:
         raise
     except Exception as error:
-        answer: Any = getattr(error, "response", None)
-        if _is_answer(answer, request):  # what raise_for_status raises, which some hooks call
-            raise errors.error_for(neutral(answer, answer.status_code, _read(answer))) from error
-        kind = _kind(error)
-        if kind is None:
+        ours = _of_status(error, request, exchange.sent) if _tells_status(error) else _of_kind(error, request)
+        if ours is None:
             raise
-        raise kind(f"{request.method} {display_url(request.url)}: {str(error) or type(error).__name__}") from error
+        raise ours from error
 
 
-def _is_answer(answer: Any, request: Request) -> bool:
-    """Say whether an exception's response answers `request`, and not one of the caller's own, for a token, say."""
-    if not getattr(answer, "status_code", None) or not hasattr(answer, "headers"):
+def _tells_status(error: Exception) -> bool:
+    """Say whether `error` is what a library's raise_for_status raises, which some hooks and some sessions call."""
+    names = {f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in type(error).__mro__}
+    if "aiohttp.ClientResponseError" in names:  # it stands for other things too: then with a class or a cause more
+        return type(error).__name__ == "ClientResponseError" and error.__cause__ is None
+    # An error answer of requests counts as false.
+    return "httpx.HTTPStatusError" in names or (
+        "requests.HTTPError" in names and getattr(error, "response", None) is not None
+    )
+
+
+def _of_status(error: Any, request: Request, sent: Any) -> errors.LangCacheError | None:
+    """Return the error of the status that answers `request`, or None where it answers one of the caller's own.
+
+    A hook or an auth of the caller's may ask for a token, say, on the way.
+    """
+    answer = getattr(error, "response", None)
+    if answer is None:  # aiohttp's tells of the answer itself, and has no body
+        if _is_same(error.request_info, request, sent):
+            return errors.error_for(Response(error.status, error.headers or NO_HEADERS))
+        return None
+    answers = [answer, *getattr(answer, "history", ())]
+    if any(_is_same(_attribute(one, "request"), request, sent) for one in answers):
+        return errors.error_for(neutral(answer, answer.status_code, _read(answer)))
+    return None
+
+
+def _of_kind(error: Exception, request: Request) -> errors.LangCacheError | None:
+    kind = errors.ClientClosedError if _tells_closed(error) else _kind(error)
+    if kind is None:
+        return None
+    where = "the caller's own HTTP client is closed: " if kind is errors.ClientClosedError else ""
+    reason = str(error) or type(error).__name__
+    query = request.url.partition("?")[2]
+    if query:  # some libraries show the whole URL, and a query can carry a credential
+        reason = reason.replace(query, "...")
+    return kind(f"{request.method} {display_url(request.url)}: {where}{reason}")
+
+
+def _tells_closed(error: Exception) -> bool:
+    """Say whether a library has raised `error` because the client that it was called with is closed."""
+    if type(error) is not RuntimeError or "closed" not in str(error):
         return False
-    return urlsplit(str(getattr(answer, "url", ""))).netloc == urlsplit(request.url).netloc
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)  # where it was raised
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in _RAISING_ON_CLOSED
+
+
+def _is_same(answered: Any, request: Request, sent: Any) -> bool:
+    """Say whether the request that was answered is ours, as it was sent: it may have been rewritten, or copied."""
+    return answered is not None and (answered is sent or _target(answered) in (_target(request), _target(sent)))
+
+
+def _target(request: Any) -> tuple[str, str]:
+    return str(getattr(request, "method", "")).upper(), str(getattr(request, "url", ""))
+
+
+def _attribute(thing: Any, name: str) -> Any:
+    try:
+        return getattr(thing, name, None)
+    except RuntimeError:  # httpx's word for one that was not set
+        return None
 
 
 def _read(answer: Any) -> bytes:
@@ -101,6 +177,11 @@ def has_own_timeout(request: Request) -> bool:
     return request.options.get("timeout_ms") is not None
 
 
+def own_limit(request: Request) -> float | None:
+    """Return the timeout that the caller set, in seconds, or None where the client's own holds, whatever that is."""
+    return request.timeout if has_own_timeout(request) else None
+
+
 def neutral(answer: Any, status: int, content: bytes) -> Response:
     """Return a library's answer as ours."""
     return Response(status, answer.headers.items(), content, answer)
@@ -110,8 +191,8 @@ def _kind(error: BaseException) -> type[errors.LangCacheError] | None:
     """Return our class for a library's exception, or None where it is none."""
     bases = [base for base in type(error).__mro__ if base.__module__.partition(".")[0] in _LIBRARIES]
     kind = next((_KINDS[base.__name__] for base in bases if base.__name__ in _KINDS), None)
-    if kind is errors.RemoteProtocolError and "disconnected" in str(error):
-        return errors.ReadError  # httpx's word for a connection that was closed before the answer
+    if kind is errors.RemoteProtocolError and any(said in str(error) for said in ("disconnected", "peer closed")):
+        return errors.ReadError  # httpx's words for a connection that was closed before the answer was complete
     if kind in _VAGUE:  # requests and urllib3 wrap the exception that knows better, and that one may be wrapped again
         for inner in (getattr(error, "reason", None), *error.args):
             known = _kind(inner) if isinstance(inner, Exception) else None

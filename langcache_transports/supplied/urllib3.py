@@ -1,11 +1,15 @@
-"""A urllib3.PoolManager, or a ProxyManager."""
+"""A urllib3.PoolManager, a ProxyManager, or the pool of one host."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from langcache.http import Headers, Request, Response
+from langcache.errors import ConfigurationError
+from langcache.http import Headers, Request, Response, display_url
 
+from . import user_agent
 from .translation import has_own_timeout, neutral, translated
 
 
@@ -14,26 +18,37 @@ class Urllib3Pool:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
-        own: dict[str, Any] = getattr(pool, "connection_pool_kw", {})
-        self._has_timeout = "timeout" in own
+        self._is_of_one_host = hasattr(pool, "is_same_host")
         # The caller's retries are the caller's will; where there are none, urllib3 would have some of its own.
-        self._retries: dict[str, bool] = {} if "retries" in own else {"retries": False}
+        self._has_timeout, has_retries = _own(pool) if self._is_of_one_host else _own_of_manager(pool)
+        self._retries: dict[str, bool] = {} if has_retries else {"retries": False}
 
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
         timeout: dict[str, float | None] = {} if self._is_limit_own(request) else {"timeout": request.timeout}
+        own: Mapping[str, str] = getattr(self._pool, "headers", None) or {}
         with translated(request):
             answer = self._pool.request(
                 request.method,
-                request.url,
+                self._target(request.url),
                 body=request.content,
                 # A request's headers take the place of the pool's, which are the caller's.
-                headers=Headers(self._pool.headers or {}).merged(request.headers).as_dict(),
+                headers=Headers(own).merged(user_agent.beside(own, request)).as_dict(),
                 redirect=False,
                 **self._retries,
                 **timeout,
             )
             return neutral(answer, answer.status, answer.data)
+
+    def _target(self, url: str) -> str:
+        if not self._is_of_one_host:
+            return url
+        if not self._pool.is_same_host(url):
+            raise ConfigurationError(
+                f"client: the pool is for {self._pool.scheme}://{self._pool.host}:{self._pool.port}, and not for "
+                f"{display_url(url)}; give a urllib3.PoolManager"
+            )
+        return urlsplit(url).path
 
     def limit(self, request: Request) -> float | None:
         """Return the timeout of ours that holds, in seconds, or None where it is the pool's own, whatever that is."""
@@ -44,3 +59,15 @@ class Urllib3Pool:
 
     def close(self) -> None:
         """Do nothing: the pool is its owner's."""
+
+
+def _own_of_manager(manager: Any) -> tuple[bool, bool]:
+    """Say whether the caller has set up a timeout, and retries, for the pools of a manager."""
+    given: dict[str, Any] = getattr(manager, "connection_pool_kw", {})
+    return "timeout" in given, given.get("retries") is not None
+
+
+def _own(pool: Any) -> tuple[bool, bool]:
+    """Say the same for a pool, which has urllib3's defaults where the caller has set up none."""
+    default_retries = getattr(pool.retries.__class__, "DEFAULT", None)
+    return repr(pool.timeout) != repr(type(pool.timeout)()), pool.retries is not default_retries

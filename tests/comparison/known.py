@@ -65,7 +65,15 @@ KNOWN: tuple[Known, ...] = (
         "user-agent",
         "The User-Agent header is `langcache/... python/...` instead of `speakeasy-sdk/python ...`.",
         "It names the client that sends. A value in `http_headers` replaces it in both.",
-        (Rule(ANY, r"/requests/\d+/headers/user-agent", r'\["speakeasy-sdk/.*', r'\["langcache/[^"]*"\]'),),
+        (
+            Rule(ANY, r"/requests/\d+/headers/user-agent", r'\["speakeasy-sdk/.*', r'\["langcache/[^"]*"\]'),
+            Rule(
+                "clients/headers that collide",
+                "/requests/0/headers/user-agent",
+                r'\["speakeasy-sdk/.*',
+                r'\["program/1"\]',
+            ),
+        ),
     ),
     Known(
         "connection-header",
@@ -427,7 +435,12 @@ KNOWN: tuple[Known, ...] = (
         "use-after-close",
         "A call after `with` raises ClientClosedError, a RuntimeError, that says so.",
         "The official SDK raises AttributeError: 'NoneType' object has no attribute 'build_request'.",
-        (Rule("lifetime/use after with", "/steps/call", "raised AttributeError.*", "raised ClientClosedError.*"),),
+        (
+            Rule("lifetime/use after with", "/steps/call", "raised AttributeError.*", "raised ClientClosedError.*"),
+            Rule(
+                "clients/closed before the call", "/steps/call", "raised RuntimeError.*", "raised ClientClosedError.*"
+            ),
+        ),
     ),
     Known(
         "event-loops",

@@ -1,0 +1,49 @@
+"""The limit of the whole of an async exchange: HTTP libraries may limit each of its waits alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+_GRACE = 0.05
+"""How many seconds later than the library we give up: its own error says better what was slow."""
+
+
+async def within(seconds: float | None, exchange: Coroutine[Any, Any, Result]) -> Result:
+    """Return what `exchange` returns, or cancel it after that time, and raise TimeoutError; None is no limit.
+
+    Where the caller is cancelled, so is the exchange; both times it has ended when this ends. An event loop that is
+    not asyncio's, which httpx can run on, has the library's own limits alone.
+    """
+    if seconds is None or not _is_asyncio():
+        return await exchange
+    # asyncio.timeout needs Python 3.11, and wait_for loses a cancellation before Python 3.12.
+    task = asyncio.ensure_future(exchange)
+    try:
+        await asyncio.wait([task], timeout=seconds + _GRACE)
+        if task.done():
+            return task.result()
+        raise TimeoutError(f"no complete answer after {seconds} s")
+    finally:
+        await _end(task)
+        # An exception's traceback holds this frame: without this, a failed call would be a reference cycle.
+        del task
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task that is not done, and wait until it is."""
+    if task.cancel():
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # or asyncio reports one that nobody has seen
+
+
+def _is_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
