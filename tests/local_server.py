@@ -59,6 +59,8 @@ class LocalServer:
                 """Stay silent: a test tells what it needs to know."""
 
         class Server(ThreadingHTTPServer):
+            request_queue_size = 256  # hundreds of tasks connect at once
+
             def handle_error(self, request: object, client_address: object) -> None:
                 """Report what goes wrong, but for a caller that did not wait for its answer."""
                 if not isinstance(sys.exc_info()[1], ConnectionError):

@@ -39,13 +39,19 @@ def service(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> LocalServer
     server.answer = plane.handle
     send, send_async = Urllib3Transport.send, AiohttpTransport.send
 
+    def send_here(transport: Urllib3Transport, request: Request) -> Response:
+        return send(transport, here(request))
+
+    async def send_here_async(transport: AiohttpTransport, request: Request) -> Response:
+        return await send_async(transport, here(request))
+
     def here(request: Request) -> Request:
         assert request.url.startswith("https://api.example.com/v1/caches/%3Cid%3E/")
         assert request.headers["authorization"] == "Bearer <LANGCACHE_API_KEY>"
         return request.with_url(request.url.replace("https://api.example.com", server.url))
 
-    monkeypatch.setattr(Urllib3Transport, "send", lambda self, request: send(self, here(request)))
-    monkeypatch.setattr(AiohttpTransport, "send", lambda self, request: send_async(self, here(request)))
+    monkeypatch.setattr(Urllib3Transport, "send", send_here)
+    monkeypatch.setattr(AiohttpTransport, "send", send_here_async)
     return server
 
 
