@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar, Union
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import SecretStr
 
@@ -28,6 +28,7 @@ DEFAULT_TRANSPORT: Final = "urllib3"
 
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*)://")  # RFC 3986, section 3.1
 _HTTP_SCHEMES = ("http", "https")
+_PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # beside letters, digits and "-._"
 _OFF = ("", "0", "false", "no", "off")
 # The transport derives these from the body; a caller's value could only contradict it (RFC 9112, section 6.3).
 _FRAMING_HEADERS = ("content-length", "transfer-encoding")
@@ -287,9 +288,23 @@ def checked_base_url(server_url: object) -> str:
     problem = _url_problem(server_url)
     if problem is not None:
         raise ConfigurationError(f"The server URL {display_url(server_url)!r} {problem}")
-    # A slash at the end would be doubled by the path; those of a bare "embedded://" are its own.
     scheme, separator, rest = server_url.partition("://")
-    return scheme + separator + rest.rstrip("/")
+    host, slash, path = rest.partition("/")
+    if slash:
+        path = _normal_path(slash + path)
+    # A slash at the end would be doubled by the path; those of a bare "embedded://" are its own.
+    return scheme + separator + (host + path).rstrip("/")
+
+
+def _normal_path(path: str) -> str:
+    """Percent-encode what a path cannot hold, and resolve its dots (RFC 3986, sections 2.4 and 5.2.4)."""
+    kept: list[str] = []
+    for segment in quote(path, safe=_PATH_CHARACTERS).split("/"):
+        if segment == "..":
+            del kept[max(1, len(kept) - 1) :]  # the first is the empty one before the slash
+        elif segment != ".":
+            kept.append(segment)
+    return "/".join(kept)
 
 
 def _url_problem(url: str) -> str | None:

@@ -577,3 +577,22 @@ def test_an_option_that_nothing_would_look_at_is_refused(
     with pytest.raises(ConfigurationError, match=of_what) as caught:
         LangCache(cache_id="c", **where, **told)
     assert next(iter(told)) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given_url", "url"),
+    [
+        ("https://x/a/../b", "https://x/b"),
+        ("https://x/a/./b/..", "https://x/a"),
+        ("https://x/../..", "https://x"),
+        ("https://x/{name}", "https://x/%7Bname%7D"),
+        ("https://x/pr\u00e4fix", "https://x/pr%C3%A4fix"),
+        ("https://x/a%2Fb/%7e;v=1,2@:$&'()*+!~", "https://x/a%2Fb/%7e;v=1,2@:$&'()*+!~"),
+        ("https://x//a//b//", "https://x//a//b"),
+        ("embedded://", "embedded://"),
+        ("embedded:///x", "embedded:///x"),
+    ],
+)
+def test_the_path_of_a_url_is_sent_as_a_path_can_be(given_url: str, url: str) -> None:
+    """RFC 3986, sections 2.4 and 5.2.4."""
+    assert checked_base_url(given_url) == url

@@ -64,7 +64,8 @@ KNOWN: tuple[Known, ...] = (
     Known(
         "user-agent",
         "The User-Agent header is `langcache/... python/...` instead of `speakeasy-sdk/python ...`.",
-        "It names the client that sends. A value in `http_headers` replaces it in both.",
+        "It names the client that sends. A value in `http_headers` replaces it in both. A client of the caller's keeps "
+        "its own; the official SDK replaces it.",
         (
             Rule(ANY, r"/requests/\d+/headers/user-agent", r'\["speakeasy-sdk/.*', r'\["langcache/[^"]*"\]'),
             Rule(
@@ -222,9 +223,10 @@ KNOWN: tuple[Known, ...] = (
     ),
     Known(
         "redirects",
-        "Redirects are not followed; the error says where to.",
-        "A redirect would carry the key and the prompt to another address, and turns a POST into a GET on the way. "
-        "Give the final URL, or a client of your own that follows redirects.",
+        "Redirects are followed within the origin alone, and only those that ask for the same request again (307, 308, "
+        "and all for `health`); after the others the error says where to.",
+        "The key and the prompt reach no other address, and a POST never becomes a GET. Of clients of your own, only "
+        "an httpx client with `follow_redirects=True` follows them.",
         (
             Rule(
                 "failures/30./redirect",
@@ -392,9 +394,17 @@ KNOWN: tuple[Known, ...] = (
     ),
     Known(
         "broken-connections",
-        "A connection that ends before the answer does is a ReadError, and `retry_connection_errors` covers it.",
-        "In httpx it is a RemoteProtocolError, which the official SDK never repeats.",
+        "A connection that ends before the answer does is a ReadError, and `retry_connection_errors` covers it; a "
+        "compressed body without its end is a DecodingError.",
+        "In httpx the former is a RemoteProtocolError, which the official SDK never repeats, and the latter is not "
+        "seen.",
         (
+            Rule(
+                "answers/search/gzip cut off",
+                "/steps/call",
+                "raised an error answer ResponseValidationError.*",
+                "raised DecodingError.*",
+            ),
             Rule(
                 "answers/search/cut off|retries/connection closed.*|clients/connection closed",
                 "/steps/call",
@@ -433,7 +443,8 @@ KNOWN: tuple[Known, ...] = (
     ),
     Known(
         "use-after-close",
-        "A call after `with` raises ClientClosedError, a RuntimeError, that says so.",
+        "A call after `with`, or with a client of the caller's that is closed, raises ClientClosedError, a "
+        "RuntimeError, that says so.",
         "The official SDK raises AttributeError: 'NoneType' object has no attribute 'build_request'.",
         (
             Rule("lifetime/use after with", "/steps/call", "raised AttributeError.*", "raised ClientClosedError.*"),
