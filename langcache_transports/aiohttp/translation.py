@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
+from http import HTTPStatus
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
@@ -50,11 +51,13 @@ _SAID: Mapping[type[errors.LangCacheError], str] = {
 def translated(error: BaseException, request: Request, exchange: Exchange, tls: TLSConfig) -> errors.LangCacheError:
     """Return our error for one of `FOREIGN`, or for one of ours that does not name the request yet."""
     if isinstance(error, errors.LangCacheError):
-        return type(error)(named(request, str(error)))
+        again = type(error)(named(request, str(error)))
+        again.retryable = error.retryable
+        return again
     kind = _kind(error, exchange)
     said = explain_tls_error(error, tls) if kind in (errors.ConnectError, errors.ReadError) else None
     ours = kind(named(request, said or _SAID.get(kind) or _reason(error)))
-    if said is not None:
+    if said is not None or getattr(error, "status", 0) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         ours.retryable = False  # the same would come of it again
     return ours
 

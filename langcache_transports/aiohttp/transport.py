@@ -162,7 +162,9 @@ class AiohttpTransport:
             raise
         home.connector.keep(wire, answer)
         if answer.status == _PROXY_AUTHENTICATION_REQUIRED and "proxy" in arguments:
-            raise errors.ProxyError("the proxy asks for other credentials (407)")
+            refused = errors.ProxyError("the proxy wants other credentials (407)")
+            refused.retryable = False
+            raise refused
         # As Python's own HTTP client reads them: each byte is a character.
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.raw_headers]
         return Response(answer.status, headers, body, answer)

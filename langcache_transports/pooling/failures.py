@@ -84,7 +84,10 @@ def translated(error: BaseException, phase: Phase, request: Request, tls: TLSCon
         return None
     said = explain_tls_error(error, tls) if isinstance(error, (ssl.SSLError, native.SSLError)) else None
     if said is None:
-        return kind(f"{where}: {_text(error, phase, request)}")
+        ours = kind(f"{where}: {_text(error, phase, request)}")
+        if isinstance(error, TunnelError) and " 407 " in str(error):  # other credentials are needed
+            ours.retryable = False
+        return ours
     # The same would come of it again. With TLS 1.3 a server refuses a certificate only after the handshake.
     refused = errors.ConnectError(f"{where}: {said}")
     refused.retryable = False

@@ -116,7 +116,11 @@ class _Pool:
         else:
             connection.close()
         if answer.status == _PROXY_AUTHENTICATION_REQUIRED and self._route.is_proxied:
-            raise ProxyError(f"{request.method} {display_url(request.url)}: the proxy asks for other credentials (407)")
+            refused = ProxyError(
+                f"{request.method} {display_url(request.url)}: the proxy wants other credentials (407)"
+            )
+            refused.retryable = False
+            raise refused
         return answer, body
 
     def _idle_one(self) -> TimedConnection | None:

@@ -88,8 +88,10 @@ class Proxies(Promises):
     ) -> None:
         transport = self.through(build, guarded.url.replace("//", f"//{credentials}"), TLSConfig(ca=certificates.ca))
         server = start(faults.OK, ssl_context=certificates.server_context())
-        message = str(failure(transport, asking(server, "POST"), errors.ProxyError))
+        error = failure(transport, asking(server, "POST"), errors.ProxyError)
+        message = str(error)
         assert "407" in message
+        assert error.retryable is False
         assert _PASSWORD not in message
         assert _QUOTED not in message
         assert server.connections == 0
