@@ -48,6 +48,8 @@ class TimedConnection(HTTPConnection):
     answer: Answer | None = None
     sent: bool = False
     """Whether the request was sent to its end."""
+    _held: list[bytes] | None = None
+    """The pieces of a request that is being written; http.client would send each by itself."""
 
     def open(self, deadline: float | None) -> None:
         """Connect, with everything that this takes: the proxy's tunnel and TLS."""
@@ -58,10 +60,12 @@ class TimedConnection(HTTPConnection):
         self, method: str, target: str, headers: Mapping[str, str], content: bytes | None, deadline: float | None
     ) -> Answer:
         """Send a request and read the head of its answer."""
-        self.deadline, self.answer, self.sent = deadline, None, False
+        self.deadline, self.answer, self.sent, self._held = deadline, None, False, []
         try:
             # urllib3's own would add headers, and its response reads further than it should.
             http.client.HTTPConnection.request(self, method, target, content, dict(headers))
+            request, self._held = b"".join(self._held), None
+            self.send(request)
         except ConnectionError as error:
             return self._early_answer(error)
         except (UnicodeError, http.client.InvalidURL):
@@ -90,6 +94,9 @@ class TimedConnection(HTTPConnection):
 
     def send(self, data: Any) -> None:
         """Send bytes in the time that is left, however slowly the other side takes them."""
+        if self._held is not None:
+            self._held.append(data)
+            return
         view = memoryview(data)
         while view:
             self.sock.settimeout(left_until(self.deadline))
