@@ -95,7 +95,8 @@ class LangCache:
                 or ``"requests"``, or an instance, which stays the caller's to close.
             async_transport: the same for async calls; None is the transport's async form, or threads that run it.
             plugins: objects with hooks (see `langcache.hookspecs`), or the names of installed ones.
-            pool_size: how many connections are kept open between calls, and how many threads serve async calls.
+            pool_size: how many connections are kept open to each server between calls, and how many threads serve
+                async calls, where those need any.
             tls: whom to trust and what to show (see TLSConfig).
             proxy: the URL of the proxy that all calls go through, with its credentials where it wants some:
                 ``http://``, ``https://`` or, with the extra "socks", ``socks5://`` and the like. None is the

@@ -60,7 +60,8 @@ class TransportOptions:
     """How connections are made. A transport refuses, when it is built, an option that it cannot honour."""
 
     pool_size: int = 32
-    """How many connections are kept open between calls, and how many threads serve async calls where those need any."""
+    """How many connections are kept open to each server between calls, and how many threads serve async calls where
+    those need any."""
     client: object | None = None
     """The caller's own HTTP client for sync calls, which the transport "supplied" takes."""
     async_client: object | None = None
@@ -114,12 +115,17 @@ _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h", "socks4", "socks4a")
 
 
 def _names(entry: str, target: SplitResult) -> bool:
-    """Say whether an entry of NO_PROXY names the target: [SCHEME://]HOST[:PORT], or "*"; a host's subdomains count."""
+    """Say whether an entry of NO_PROXY names the target.
+
+    That is [SCHEME://]HOST[:PORT], whose subdomains count too, or a network of addresses (10.0.0.0/8), or "*".
+    """
     scheme, separator, place = entry.rpartition("://")
     if entry == "*":
         return True
     if separator and scheme not in ("all", target.scheme):
         return False
+    if "/" in place:
+        return _holds(place, target.hostname or "")
     if place.count(":") > 1 and not place.startswith("["):
         place = f"[{place}]"  # an IPv6 address alone
     try:
@@ -131,6 +137,15 @@ def _names(entry: str, target: SplitResult) -> bool:
     if not name or (port is not None and port != (target.port or _PORTS.get(target.scheme))):
         return False
     return host == name or host.endswith(f".{name}")
+
+
+def _holds(network: str, host: str) -> bool:
+    from ipaddress import ip_address, ip_network  # on first use: hardly anybody has networks there
+
+    try:
+        return ip_address(host) in ip_network(network, strict=False)
+    except ValueError:  # no network, or a name
+        return False
 
 
 def checked_proxy(proxy: str) -> str:

@@ -124,6 +124,8 @@ def _load(context: ssl.SSLContext, cert: str, key: str | None, password: object)
         raise ConfigurationError(_loading_failed(error, cert, where, asked)) from error
     except OSError as error:  # gone since it was read
         raise ConfigurationError(f"{cert} or {where} cannot be read: {error.strerror}") from error
+    except ConfigurationError:
+        raise  # it says what is wrong with the password
     except ValueError as error:
         raise ConfigurationError(f"The private key in {where} cannot be decrypted: {error}") from error
 

@@ -151,7 +151,9 @@ class Wire(ResponseHandler):
         An interim answer before it counts as too much, because it is not worth the trouble to tell it apart.
         """
         if answer.method == "HEAD" or answer.status in _BODILESS:
-            return self.received == self._head
+            # What is announced and not read may come all the same.
+            announced = answer.headers.get(hdrs.CONTENT_LENGTH, "0") != "0" or hdrs.TRANSFER_ENCODING in answer.headers
+            return self.received == self._head and not announced
         if hdrs.TRANSFER_ENCODING in answer.headers:
             return self._last == _HEAD_END  # the last chunk's; the beginning of another answer does not end like this
         length = answer.headers.get(hdrs.CONTENT_LENGTH)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from langcache import errors
 from langcache.http import Request, display_url
 from langcache.tls import TLSConfig, explain_tls_error
 
 from .connections import Exchange
+
+_LONGEST_REASON = 500
 
 FOREIGN = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, OverflowError)
 """What aiohttp raises, and what it lets through of asyncio and of the standard library."""
@@ -48,14 +52,22 @@ _SAID: Mapping[type[errors.LangCacheError], str] = {
 """What is said where aiohttp says nothing, or shows the whole URL, which may carry a credential."""
 
 
-def translated(error: BaseException, request: Request, exchange: Exchange, tls: TLSConfig) -> errors.LangCacheError:
-    """Return our error for one of `FOREIGN`, or for one of ours that does not name the request yet."""
+def translated(
+    error: BaseException, request: Request, exchange: Exchange, tls: TLSConfig, proxy: URL | None = None
+) -> errors.LangCacheError:
+    """Return our error for one of `FOREIGN`, or for one of ours that does not name the request yet.
+
+    What `error` carries of the headers that were sent, it carries no longer: they hold credentials.
+    """
+    _forget_headers(error)
     if isinstance(error, errors.LangCacheError):
         again = type(error)(named(request, str(error)))
         again.retryable = error.retryable
         return again
     kind = _kind(error, exchange)
-    said = explain_tls_error(error, tls) if kind in (errors.ConnectError, errors.ReadError) else None
+    said = explain_tls_error(error, tls) if kind is errors.ConnectError else None
+    if proxy is not None and _is_of(proxy, error):
+        kind, said = errors.ProxyError, said and f"at the proxy: {said}"
     ours = kind(named(request, said or _SAID.get(kind) or _reason(error)))
     if said is not None or getattr(error, "status", 0) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         ours.retryable = False  # the same would come of it again
@@ -69,9 +81,27 @@ def _kind(error: BaseException, exchange: Exchange) -> type[errors.LangCacheErro
         return errors.ConnectTimeout if kind is errors.ReadTimeout else kind
     if isinstance(error, aiohttp.ClientPayloadError) and isinstance(wire.failure, HttpProcessingError):
         return errors.RemoteProtocolError
-    if kind is errors.ReadError and not wire.received and isinstance(error.__cause__, ssl.SSLError):
+    if kind is errors.ReadError and not wire.received and "ALERT" in str(getattr(error.__cause__, "reason", "")):
         return errors.ConnectError  # TLS 1.3: a server refuses a certificate when for the client the handshake is over
     return kind
+
+
+def _is_of(proxy: URL, error: BaseException) -> bool:
+    """Say whether it was the connection to the proxy that could not be made."""
+    place = getattr(error, "host", None), getattr(error, "port", None)
+    return isinstance(error, aiohttp.ClientConnectorError) and place == (proxy.host, proxy.port)
+
+
+def _forget_headers(error: BaseException) -> None:
+    """Take the headers out of an exception, and out of those behind it, which their repr would show."""
+    seen: BaseException | None = error
+    while seen is not None:
+        told: Any = getattr(seen, "request_info", None)
+        if isinstance(seen, aiohttp.ClientResponseError) and told is not None:
+            bare = CIMultiDictProxy(CIMultiDict[str]())
+            seen.request_info = aiohttp.RequestInfo(told.url, told.method, bare, told.real_url)
+            seen.args = (seen.request_info, seen.history)
+        seen = seen.__cause__ or seen.__context__
 
 
 def _reason(error: BaseException) -> str:
@@ -79,7 +109,8 @@ def _reason(error: BaseException) -> str:
         return f"the proxy answered {error.status} {error.message}"
     if isinstance(error, aiohttp.ClientResponseError):  # its own words show the whole URL
         return " ".join(error.message.split()) or "the answer is not valid HTTP"
-    return str(error) or type(error).__name__
+    said = str(error) or type(error).__name__  # it may quote the server, whatever that sent
+    return " ".join(said[:_LONGEST_REASON].split())
 
 
 def named(request: Request, reason: str) -> str:

@@ -35,6 +35,7 @@ _ADDED_BY_AIOHTTP = CIMultiDict((name, None) for name in ("Accept", "Accept-Enco
 _LONGEST_LINE = 65_536  # bytes
 _MOST_HEADERS = 100
 _PROXY_AUTHENTICATION_REQUIRED = 407
+_SWITCHING_PROTOCOLS = 101
 _LARGE = 1_000_000  # bytes; larger ones are written in pieces, and aiohttp warns where they are not
 _SHORTEST = 0.001  # seconds; for asyncio, 0 and less would be no limit
 
@@ -114,7 +115,7 @@ class AiohttpTransport:
         except FOREIGN as error:
             if self._closed:
                 raise errors.ClientClosedError(named(request, "the client was closed during the call")) from error
-            raise translated(error, request, exchange, self._options.tls) from error
+            raise translated(error, request, exchange, self._options.tls, arguments.get("proxy")) from error
         finally:
             EXCHANGE.reset(mark)
 
@@ -149,6 +150,8 @@ class AiohttpTransport:
         wire = exchange.wire
         assert wire is not None  # noqa: S101 - an answer has come on it
         try:
+            if answer.status == _SWITCHING_PROTOCOLS:
+                raise errors.RemoteProtocolError("the server switched to another protocol, which nobody asked for")
             if len(answer.raw_headers) > _MOST_HEADERS:
                 raise errors.RemoteProtocolError(f"got more than {_MOST_HEADERS} headers")
             decoder = BodyDecoder(answer.headers, self._options.max_response_bytes)

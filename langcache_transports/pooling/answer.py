@@ -17,6 +17,8 @@ _LONGEST_LINE = 65_536
 _HEXADECIMAL = re.compile(b"[0-9A-Fa-f]{1,16}")
 _MOST_INTERIM = 20
 _SWITCHING_PROTOCOLS = 101
+_WITHOUT_BODY = (204, 304)
+_HTTP_1_1 = 11
 
 
 class Answer(http.client.HTTPResponse):
@@ -57,18 +59,37 @@ class Answer(http.client.HTTPResponse):
         self._check_framing()
 
     def _check_framing(self) -> None:
-        """Refuse lengths that can be read in two ways (RFC 9112, section 6.3): what follows could be another answer."""
-        coding = (self.headers.get("transfer-encoding") or "chunked").strip().lower()
-        if coding != "chunked":
-            raise http.client.HTTPException(f"the transfer coding {coding!r} is not understood")
-        given = self.headers.get_all("content-length") or ()
-        lengths = {item.strip() for value in given for item in value.split(",")}
+        """Say where the body ends (RFC 9112, section 6.3), and refuse what can be read in two ways.
+
+        What follows the body of one reader could be another's next answer. Python looks at the first header of a name
+        alone, and takes a length that is none for no length.
+        """
+        if isinstance(self.headers.get_payload(), str) and self.headers.get_payload():
+            raise http.client.HTTPException("a line of the headers is none")
+        codings, lengths = self._items("transfer-encoding"), set(self._items("content-length"))
+        if codings not in ([], ["chunked"]):
+            raise http.client.HTTPException(f"the transfer coding {', '.join(codings)!r} is not understood")
         if len(lengths) > 1 or not all(length.isascii() and length.isdigit() for length in lengths):
             raise http.client.HTTPException(f"the answer's length cannot be told: {', '.join(sorted(lengths))!r}")
-        if lengths and self.chunked:
-            self.will_close = True  # the length is not to be believed, and neither is what follows
-        elif lengths and self.length != 0:  # but for a status that has no body
-            self.length = int(lengths.pop())  # also where it was repeated, which Python does not read
+        self.chunked, self.chunk_left = bool(codings), None
+        self.length = int(next(iter(lengths))) if lengths and not codings else None
+        is_announced = bool(codings) or bool(lengths - {"0"})
+        if self.status in _WITHOUT_BODY:
+            self.chunked, self.length = False, 0
+        tokens = self._items("connection")
+        self.will_close = (
+            "close" in tokens
+            or (self.version < _HTTP_1_1 and "keep-alive" not in tokens)
+            or (self.length is None and not self.chunked)
+            # What is announced and not read may come all the same, and of two lengths one is wrong.
+            or (self.status in _WITHOUT_BODY and is_announced)
+            or (bool(codings) and bool(lengths))
+        )
+
+    def _items(self, name: str) -> list[str]:
+        """Return the items of a header that is a list, whatever the number of its lines, in lower case."""
+        values = self.headers.get_all(name) or ()
+        return [item.strip().lower() for value in values for item in value.split(",")]
 
     def body(self, limit: int) -> bytes:
         """Read the whole body, of at most `limit` bytes decoded; raises IncompleteRead where its end is missing."""
@@ -101,6 +122,17 @@ class Answer(http.client.HTTPResponse):
         if not _HEXADECIMAL.fullmatch(size):
             raise http.client.HTTPException(f"the size of a chunk is {size[:20]!r}")
         return int(size, 16)
+
+    def _get_chunk_left(self) -> int | None:
+        if self.chunk_left == 0:  # at the end of a chunk, of which Python takes any two bytes for the line's end
+            if self.fp.read(2) != b"\r\n":
+                raise http.client.HTTPException("a chunk is longer than it says")
+            self.chunk_left = None
+        next_chunk: Any = super()._get_chunk_left  # type: ignore[misc]  # pyright: ignore
+        left: int | None = next_chunk()
+        if left is None and self._source.ended:  # which Python takes for the end of the trailers
+            raise http.client.IncompleteRead(b"")
+        return left
 
     def _close_conn(self) -> None:
         # What the buffer still holds came unasked: the next exchange must not take it for its answer.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -16,6 +17,9 @@ from langcache.errors import ConfigurationError
 from langcache.tls import TLSConfig
 
 from .answer import Answer
+
+_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""What TLS says of a connection that has ended."""
 
 
 class TunnelError(OSError):
@@ -66,7 +70,7 @@ class TimedConnection(HTTPConnection):
             http.client.HTTPConnection.request(self, method, target, content, dict(headers))
             request, self._held = b"".join(self._held), None
             self.send(request)
-        except ConnectionError as error:
+        except (ConnectionError, ssl.SSLError) as error:
             return self._early_answer(error)
         except (UnicodeError, http.client.InvalidURL):
             raise
@@ -76,13 +80,17 @@ class TimedConnection(HTTPConnection):
         self.sent = True
         return self._read_answer()
 
-    def _early_answer(self, failure: ConnectionError) -> Answer:
+    def _early_answer(self, failure: OSError) -> Answer:
         """Read what the server said before it stopped to listen, or raise why the request could not be sent."""
         self._HTTPConnection__state = "Request-sent"
         try:
             return self._read_answer()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, ssl.SSLError) and not isinstance(error, _ENDS):
+                raise  # it says why: a certificate that the server refuses, say
             raise failure from None
+        finally:
+            del failure  # its traceback holds this frame: with it, a reference cycle
 
     def _read_answer(self) -> Answer:
         return cast(Answer, http.client.HTTPConnection.getresponse(self))
@@ -113,31 +121,31 @@ class TimedConnection(HTTPConnection):
         if time.monotonic() - self.idle_since > idle_timeout or self.sock is None:
             return False
         # Bytes that came unasked, or the server's end of the connection; TLS may have read them already.
-        pending = getattr(self.sock, "pending", None)
-        return not (pending is not None and pending()) and not wait_for_read(self.sock, timeout=0.0)
+        return not _has_read_ahead(self.sock) and not wait_for_read(self.sock, timeout=0.0)
 
     def _new_conn(self) -> socket.socket:
         """Connect to the first address that takes it, in the time that there is for all of them."""
-        failure: OSError | None = None
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM
-        ):
+        addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        for number, (family, kind, protocol, _, address) in enumerate(addresses):
             sock = socket.socket(family, kind, protocol)
             try:
                 for option in self.socket_options or ():
                     sock.setsockopt(*option)
-                sock.settimeout(left_until(self.deadline))
+                # An address where nobody answers must leave time for the others.
+                left = left_until(self.deadline)
+                sock.settimeout(None if left is None else left / (len(addresses) - number))
                 sock.connect(address)
                 sock.settimeout(left_until(self.deadline))  # TLS has no more than what is left
-            except OSError as error:
+            except OSError:
                 sock.close()
-                failure = error
+                if number == len(addresses) - 1:
+                    raise
             except BaseException:
                 sock.close()
                 raise
             else:
                 return sock
-        raise failure or OSError("the name has no address")
+        raise OSError("the name has no address")
 
     def _tunnel(self) -> None:
         try:
@@ -162,3 +170,58 @@ class TLSConnection(TimedConnection, HTTPSConnection):  # pyright: ignore[report
         name_check: dict[str, Any] = {} if context.check_hostname else {"assert_hostname": False}
         initialize: Any = super().__init__  # pyright: ignore
         initialize(ssl_context=context, **name_check, **arguments)
+
+    def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> Any:
+        connect: Any = super()._connect_tls_proxy  # pyright: ignore
+        outer: Any = connect(hostname, sock)
+        return TimedLayer(outer, self) if self.proxy_is_tunneling else outer
+
+
+class TimedLayer:
+    """The TLS to a proxy, within which urllib3 speaks the TLS to the server, in what is left of the connection's time.
+
+    For one operation of the inner TLS there may be many of the outer one.
+    """
+
+    def __init__(self, sock: Any, connection: TimedConnection) -> None:
+        self._sock = sock
+        self._connection = connection
+
+    def recv(self, size: int) -> bytes:
+        """Receive up to `size` bytes."""
+        self._sock.settimeout(left_until(self._connection.deadline))
+        received: bytes = self._sock.recv(size)
+        return received
+
+    def send(self, data: Any) -> int:
+        """Send some of the bytes, and return how many."""
+        self._sock.settimeout(left_until(self._connection.deadline))
+        sent: int = self._sock.send(data)
+        return sent
+
+    def sendall(self, data: Any) -> None:
+        """Send all of the bytes."""
+        view = memoryview(data)
+        while view:
+            view = view[self.send(view) :]
+
+    @property
+    def _io_refs(self) -> int:
+        count: int = self._sock._io_refs
+        return count
+
+    @_io_refs.setter
+    def _io_refs(self, count: int) -> None:
+        self._sock._io_refs = count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def _has_read_ahead(sock: Any) -> bool:
+    """Say whether TLS, or the TLS around it, has read bytes that nobody has asked for yet."""
+    pending = getattr(sock, "pending", None)
+    if pending is not None:
+        return bool(pending())
+    inner = getattr(sock, "sslobj", None)  # of urllib3's TLS within TLS
+    return inner is not None and bool(inner.pending() or sock.incoming.pending or sock.socket.pending())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from enum import Enum
+from typing import NoReturn
 
 import urllib3.exceptions as native
 
@@ -15,6 +16,9 @@ from langcache.tls import TLSConfig, explain_tls_error
 from .connection import TunnelError
 
 Kinds = tuple[tuple[type[BaseException], type[errors.LangCacheError]], ...]
+
+
+_LONGEST_REASON = 500
 
 
 class Phase(Enum):
@@ -35,7 +39,6 @@ _ANYWHERE: Kinds = (
 )
 _CONNECT: Kinds = (
     (TimeoutError, errors.ConnectTimeout),
-    (native.ConnectTimeoutError, errors.ConnectTimeout),
     (TunnelError, errors.ProxyError),
     (ssl.SSLError, errors.ConnectError),
     (native.ProxyError, errors.ProxyError),
@@ -44,7 +47,6 @@ _CONNECT: Kinds = (
 )
 _PROXY: Kinds = (
     (TimeoutError, errors.ConnectTimeout),
-    (native.ConnectTimeoutError, errors.ConnectTimeout),
     (OSError, errors.ProxyError),
     (native.HTTPError, errors.ProxyError),
 )
@@ -72,8 +74,25 @@ _BY_PHASE: dict[Phase, Kinds] = {
 _CAUGHT = (OSError, ValueError, OverflowError, http.client.HTTPException, native.HTTPError)
 
 
-def translated(error: BaseException, phase: Phase, request: Request, tls: TLSConfig) -> errors.LangCacheError | None:
-    """Return the error of ours that stands for `error`, or None where it is no failure of the exchange."""
+def raise_translated(
+    error: BaseException, phase: Phase, request: Request, tls: TLSConfig, is_first: bool = True
+) -> NoReturn:
+    """Raise the error of ours that stands for `error`, from it, or `error` itself where it is no failure of this.
+
+    `is_first` says whether nothing was received on the connection before it.
+    """
+    ours = _translated(error, phase, request, tls, is_first)
+    try:
+        if ours is None:
+            raise error
+        raise ours from error
+    finally:
+        del ours, error  # their tracebacks hold this frame: with them, a reference cycle
+
+
+def _translated(
+    error: BaseException, phase: Phase, request: Request, tls: TLSConfig, is_first: bool
+) -> errors.LangCacheError | None:
     where = f"{request.method} {display_url(request.url)}"
     if isinstance(error, (errors.DecodingError, errors.ResponseTooLargeError, errors.ConfigurationError)):
         return type(error)(f"{where}: {error}")
@@ -82,19 +101,35 @@ def translated(error: BaseException, phase: Phase, request: Request, tls: TLSCon
     kind = next((ours for theirs, ours in _BY_PHASE[phase] if isinstance(error, theirs)), None)
     if kind is None:
         return None
-    said = explain_tls_error(error, tls) if isinstance(error, (ssl.SSLError, native.SSLError)) else None
+    said = explain_tls_error(error, tls) if _is_of_handshake(error, phase, is_first) else None
     if said is None:
         ours = kind(f"{where}: {_text(error, phase, request)}")
         if isinstance(error, TunnelError) and " 407 " in str(error):  # other credentials are needed
             ours.retryable = False
         return ours
-    # The same would come of it again. With TLS 1.3 a server refuses a certificate only after the handshake.
-    refused = errors.ConnectError(f"{where}: {said}")
+    # The same would come of it again.
+    if phase is Phase.CONNECT_PROXY:
+        refused: errors.LangCacheError = errors.ProxyError(f"{where}: at the proxy: {said}")
+    else:
+        refused = errors.ConnectError(f"{where}: {said}")
     refused.retryable = False
     return refused
+
+
+def _is_of_handshake(error: BaseException, phase: Phase, is_first: bool) -> bool:
+    """Say whether TLS could not be agreed upon; with TLS 1.3 a server refuses a certificate after the handshake."""
+    if not isinstance(error, (ssl.SSLError, native.SSLError)):
+        return False
+    if phase in (Phase.CONNECT, Phase.CONNECT_PROXY):
+        return True
+    return is_first and phase is not Phase.BODY and "ALERT" in (getattr(error, "reason", None) or "")
 
 
 def _text(error: BaseException, phase: Phase, request: Request) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer in {request.timeout} s" if phase is Phase.BODY else f"timed out while {phase.value}"
-    return f"{error or type(error).__name__} while {phase.value}"
+    if isinstance(error, (UnicodeError, http.client.InvalidURL)):  # their own texts show the whole URL
+        return "the URL has a host or a character that HTTP cannot carry"
+    said = str(error) or type(error).__name__  # it may quote the server, whatever that sent
+    shown = "".join(character if character.isprintable() else " " for character in said[:_LONGEST_REASON])
+    return f"{shown} while {phase.value}"

@@ -16,7 +16,7 @@ from langcache.transport import TransportOptions
 
 from .answer import Answer
 from .connection import Deadlines, TimedConnection
-from .failures import Phase, translated
+from .failures import Phase, raise_translated
 from .routes import Route, require_socks, route_to
 
 _PORTS = {"http": 80, "https": 443}
@@ -104,13 +104,11 @@ class _Pool:
             target, headers = route.target(request, self._prefix), route.headers(request)
             answer = connection.exchange(request.method, target, headers, request.content, deadlines.total)
             body = answer.body(self._limit)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised again, or what stands for it
             connection.abandon()
             phase = Phase.BODY if answer is not None else Phase.EXCHANGE if connection.sent else Phase.SEND
-            ours = translated(error, phase, request, self._route.tls)
-            if ours is None:
-                raise
-            raise ours from error
+            received = connection.answer is not None and connection.answer.received
+            raise_translated(error, phase, request, route.tls, is_first=not connection.idle_since and not received)
         if answer.is_clean:
             self._keep(connection)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -18,7 +17,7 @@ from langcache.http import Request
 from langcache.tls import TLSConfig
 
 from .connection import Deadlines, PlainConnection, TimedConnection, TLSConnection
-from .failures import Phase, translated
+from .failures import Phase, raise_translated
 
 _PROXY_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
@@ -41,14 +40,11 @@ class Route:
         try:
             connection = self._make()
             connection.open(deadlines.connect)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised again, or what stands for it
             is_behind_proxy = connection is not None and connection.has_connected_to_proxy
             if connection is not None:
                 connection.close()
-            ours = translated(error, Phase.CONNECT if is_behind_proxy else self._first, request, self.tls)
-            if ours is None:
-                raise
-            raise ours from error
+            raise_translated(error, Phase.CONNECT if is_behind_proxy else self._first, request, self.tls)
         return connection
 
     def target(self, request: Request, prefix: int) -> str:
@@ -133,13 +129,9 @@ def _credentials(url: Url) -> dict[str, str]:
 
 def _socks_maker(scheme: str, tls: TLSConfig, host: str, port: int, url: Url, place: dict[str, Any]) -> Make:
     require_socks()
-    from .socks import PlainSocksConnection, TLSSocksConnection, options_for
+    from .socks import PlainSocksConnection, TLSSocksConnection, proxy_at
 
-    arguments: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "_socks_options": options_for(url, place["host"], place["port"]),
-    }
+    arguments: dict[str, Any] = {"host": host, "port": port, "through": proxy_at(url, place["host"], place["port"])}
     if scheme == "https":
         return functools.partial(TLSSocksConnection, tls=tls, **arguments)
     return functools.partial(PlainSocksConnection, **arguments)
@@ -148,8 +140,6 @@ def _socks_maker(scheme: str, tls: TLSConfig, host: str, port: int, url: Url, pl
 def require_socks() -> None:
     """Raise ConfigurationError where the library for SOCKS is not installed."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # urllib3 warns, and then raises
-            import_module(f"{__package__}.socks")
+        import_module(f"{__package__}.socks")
     except ImportError as error:
         raise ConfigurationError("A SOCKS proxy needs the extra: pip install 'langcache[socks]'") from error

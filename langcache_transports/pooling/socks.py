@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import socket
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import socks
-from urllib3.contrib.socks import SOCKSConnection, SOCKSHTTPSConnection
 from urllib3.util import Url
 
-from .connection import PlainConnection, TLSConnection, left_until
+from .connection import PlainConnection, TimedConnection, TLSConnection, left_until
 
 _VERSIONS = {
     "socks4": (socks.PROXY_TYPE_SOCKS4, False),
@@ -20,36 +20,74 @@ _VERSIONS = {
 """The version, and whether the proxy looks up the names of hosts."""
 
 
-def options_for(url: Url, host: str, port: int) -> dict[str, Any]:
-    """Return urllib3's options for the proxy at `url`."""
+class SocksProxy(NamedTuple):
+    """A proxy, as PySocks is told of it."""
+
+    version: int
+    host: str
+    port: int
+    is_name_remote: bool
+    user: str | None
+    password: str | None
+
+
+def proxy_at(url: Url, host: str, port: int) -> SocksProxy:
+    """Return the proxy that `url` names."""
     version, is_name_remote = _VERSIONS[url.scheme or ""]
     user, _, password = (url.auth or "").partition(":")
-    return {
-        "socks_version": version,
-        "proxy_host": host,
-        "proxy_port": port,
-        "username": unquote(user) or None,
-        "password": unquote(password) or None,
-        "rdns": is_name_remote,
-    }
+    return SocksProxy(version, host, port, is_name_remote, unquote(user) or None, unquote(password) or None)
 
 
-class PlainSocksConnection(PlainConnection, SOCKSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]
+class _TimedSocket(socks.socksocket):
+    """Speaks to the proxy in what is left of the time, however slowly that answers."""
+
+    deadline: float | None = None
+
+    def recv_into(self, *arguments: Any) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        socket.socket.settimeout(self, left_until(self.deadline))
+        return super().recv_into(*arguments)
+
+
+def _connected(connection: TimedConnection, proxy: SocksProxy) -> socket.socket:
+    """Return a socket that the proxy has connected with the server; raises TimeoutError, or another OSError."""
+    family = socket.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM)[0][0]
+    sock = _TimedSocket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.deadline = connection.deadline
+        sock.set_proxy(proxy.version, proxy.host, proxy.port, proxy.is_name_remote, proxy.user, proxy.password)
+        sock.settimeout(left_until(connection.deadline))
+        sock.connect((connection.host, connection.port))
+        sock.settimeout(left_until(connection.deadline))
+    except socks.ProxyError as error:
+        sock.close()
+        if isinstance(error.socket_err, TimeoutError):
+            raise TimeoutError("the proxy did not answer in time") from error
+        raise
+    except BaseException:
+        sock.close()
+        raise
+    sock.deadline = None  # from here on the connection sets the limits
+    return sock
+
+
+class PlainSocksConnection(PlainConnection):
     """A connection without TLS to the server."""
 
-    def _new_conn(self) -> socks.socksocket:
-        return _connected(self)
+    def __init__(self, through: SocksProxy, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._through = through
+
+    def _new_conn(self) -> socket.socket:
+        return _connected(self, self._through)
 
 
-class TLSSocksConnection(TLSConnection, SOCKSHTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride,reportIncompatibleMethodOverride]
+class TLSSocksConnection(TLSConnection):
     """A connection with TLS to the server."""
 
-    def _new_conn(self) -> socks.socksocket:
-        return _connected(self)
+    def __init__(self, through: SocksProxy, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._through = through
 
-
-def _connected(connection: PlainSocksConnection | TLSSocksConnection) -> socks.socksocket:
-    connection.timeout = left_until(connection.deadline)
-    sock = SOCKSConnection._new_conn(connection)  # pyright: ignore[reportPrivateUsage]
-    sock.settimeout(left_until(connection.deadline))
-    return sock
+    def _new_conn(self) -> socket.socket:
+        return _connected(self, self._through)
