@@ -59,6 +59,8 @@ class LocalServer:
                 """Stay silent: a test tells what it needs to know."""
 
         class Server(ThreadingHTTPServer):
+            request_queue_size = 128  # or the kernel makes callers that come together wait for a second
+
             def handle_error(self, request: object, client_address: object) -> None:
                 """Report what goes wrong, but for a caller that did not wait for its answer."""
                 if not isinstance(sys.exc_info()[1], ConnectionError):
