@@ -28,6 +28,7 @@ from .errors import ClientClosedError, ConfigurationError, PluginError, describe
 from .http import NO_HEADERS, Headers, Request, Response
 from .operations import Operation, Target
 from .plugins import FALLBACK_ASYNC_TRANSPORT, NATIVE_ASYNC_TRANSPORT, Plugins
+from .processes import PerProcess
 from .steps import compose, run, run_async
 from .transport import AsyncTransport, Transport, TransportOptions
 
@@ -156,7 +157,7 @@ class Transports:
     ) -> None:
         self._plugins = plugins
         self._options = options
-        self._lock = threading.Lock()
+        self._lock = PerProcess(threading.Lock)  # at a fork, a thread may hold it that the child does not have
         self._closed = False
         self._owned: list[Any] = []
         self._sync: Transport | None = None
@@ -214,7 +215,7 @@ class Transports:
         """Return the transport for async calls; it is built by the first one, because many programs make none."""
         self.require_open()
         if self._async is None:
-            with self._lock:
+            with self._lock.get():
                 self.require_open()  # or what is opened now would never be closed
                 if self._async is None:
                     native = self._open_native() if self._is_default else None
@@ -270,7 +271,7 @@ class Transports:
 
     def _take_owned(self, *methods: str) -> list[Any]:
         """Mark the client as closed, and hand over the transports that one of these methods closes."""
-        with self._lock:
+        with self._lock.get():
             self._closed = True
             taken = [transport for transport in self._owned if any(hasattr(transport, method) for method in methods)]
             self._owned = [transport for transport in self._owned if transport not in taken]

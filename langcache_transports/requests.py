@@ -7,10 +7,9 @@ sends on the same pools as the transport "urllib3", so that the same promises ho
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import requests
 import urllib3
@@ -20,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from langcache import errors
 from langcache.hookspecs import hookimpl
 from langcache.http import Headers, Request, Response, display_url
+from langcache.processes import PerProcess
 from langcache.transport import TransportOptions
 
 from .pooling import Pools
@@ -48,26 +48,14 @@ class RequestsTransport:
     """Sends with a `requests.Session` of its own, and of its process."""
 
     def __init__(self, options: TransportOptions) -> None:
-        self._options = options
-        self._open()
-
-    def _open(self) -> None:
-        session = requests.Session()
-        # Without this, requests puts a password of .netrc in the place of the bearer token.
-        session.trust_env = False
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(Pools(self._options))
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        self._session = session
-        self._process = os.getpid()  # last: until then another thread must not take the old session for its own
+        # A forked child must not speak on its parent's connections; that it closes its copies of them ends none.
+        self._own = PerProcess(lambda: _opened(options), lambda own: own.pools.close())
 
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        if self._process != os.getpid():  # a forked child must not speak on its parent's connections
-            self._open()
+        session = self._own.get().session
         try:
-            answer = self._session.send(_Prepared(request), timeout=request.timeout, allow_redirects=False)
+            answer = session.send(_Prepared(request), timeout=request.timeout, allow_redirects=False)
         except errors.LangCacheError:
             raise
         except (native.RequestException, OSError, ValueError) as error:
@@ -77,7 +65,25 @@ class RequestsTransport:
 
     def close(self) -> None:
         """Close all connections that are not in use; the others are closed when they are done."""
-        self._session.close()
+        self._own.get().session.close()
+
+
+class _Own(NamedTuple):
+    """What one process sends with."""
+
+    session: requests.Session
+    pools: Pools
+
+
+def _opened(options: TransportOptions) -> _Own:
+    session, pools = requests.Session(), Pools(options)
+    # Without this, requests puts a password of .netrc in the place of the bearer token.
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = _Adapter(pools)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return _Own(session, pools)
 
 
 class _Prepared(requests.PreparedRequest):

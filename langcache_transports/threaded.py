@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import queue
 import threading
 import time
@@ -14,6 +13,7 @@ from concurrent.futures import Future
 from langcache.errors import ClientClosedError, PoolTimeout, ReadTimeout
 from langcache.hookspecs import hookimpl
 from langcache.http import Request, Response, display_url
+from langcache.processes import PerProcess
 from langcache.transport import Transport, TransportOptions
 
 _GRACE = 0.05
@@ -34,14 +34,12 @@ class ThreadedTransport:
     def __init__(self, transport: Transport, threads: int) -> None:
         self._transport = transport
         self._limit: Callable[[Request], float | None] = getattr(transport, "limit", _timeout)
-        self._workers = _Workers(threads)
+        self._workers = PerProcess(lambda: _Workers(threads))  # threads do not survive a fork
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        if self._workers.process != os.getpid():  # threads do not survive a fork
-            self._workers = _Workers(self._workers.limit)
         limit = self._limit(request)
-        submitted = self._workers.submit(self._call(request))
+        submitted = self._workers.get().submit(self._call(request, limit))
         future = asyncio.wrap_future(submitted)
         try:
             await asyncio.wait([future], timeout=None if limit is None else limit + _GRACE)
@@ -54,14 +52,17 @@ class ThreadedTransport:
             # Its exception's traceback holds this frame: without this, a failed call would be a reference cycle.
             del future, submitted
 
-    def _call(self, request: Request) -> Call:
+    def _call(self, request: Request, limit: float | None) -> Call:
         """Return what a thread is to do: the exchange, in the caller's context and in the time that is then left."""
         context, transport, submitted = contextvars.copy_context(), self._transport, time.monotonic()
 
         def call() -> Response:
             left = request
-            if request.timeout is not None:
-                left = request.with_timeout(max(request.timeout - (time.monotonic() - submitted), 0.001))
+            if limit is not None:
+                seconds = limit - (time.monotonic() - submitted)
+                if seconds <= 0:  # nobody waits for the answer any more, and a set must not be done unseen
+                    raise PoolTimeout(f"{request.method} {display_url(request.url)}: no thread became free in time")
+                left = request.with_timeout(seconds)
             try:
                 return context.run(transport.send, left)
             except StopIteration as error:  # PEP 479: a future cannot carry it, and would never be done
@@ -71,7 +72,7 @@ class ThreadedTransport:
 
     def close(self) -> None:
         """Let the threads end; calls that no thread has begun fail with ClientClosedError."""
-        self._workers.close()
+        self._workers.get().close()
 
     async def aclose(self) -> None:
         """The same as `close`, which waits for nothing."""
@@ -89,8 +90,7 @@ class _Workers:
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.process = os.getpid()
+        self._limit = limit
         self._calls: queue.SimpleQueue[tuple[Future[Response], Call] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._started = 0
@@ -105,7 +105,7 @@ class _Workers:
                 raise ClientClosedError("This transport is closed")
             if self._idle:
                 self._idle -= 1
-            elif self._started < self.limit:
+            elif self._started < self._limit:
                 self._start()
             self._calls.put((future, call))
         return future

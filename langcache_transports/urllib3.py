@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from langcache.hookspecs import hookimpl
 from langcache.http import Request, Response
+from langcache.processes import PerProcess
 from langcache.transport import TransportOptions
 
 from .pooling import Pools
@@ -15,23 +14,17 @@ class Urllib3Transport:
     """Sends on connections of urllib3's, which are its own, and of its process (see `langcache_transports.pooling`)."""
 
     def __init__(self, options: TransportOptions) -> None:
-        self._options = options
-        self._open()
-
-    def _open(self) -> None:
-        self._pools = Pools(self._options)
-        self._process = os.getpid()  # last: until then another thread must not take the old pools for its own
+        # A forked child must not speak on its parent's connections; that it closes its copies of them ends none.
+        self._pools = PerProcess(lambda: Pools(options), Pools.close)
 
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        if self._process != os.getpid():  # a forked child must not speak on its parent's connections
-            self._open()
-        answer, body = self._pools.send(request)
+        answer, body = self._pools.get().send(request)
         return Response(answer.status, answer.fields(), body, answer)
 
     def close(self) -> None:
         """Close all connections that are not in use; the others are closed when they are done."""
-        self._pools.close()
+        self._pools.get().close()
 
 
 @hookimpl

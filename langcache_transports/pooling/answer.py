@@ -7,7 +7,7 @@ import io
 import re
 import socket
 import time
-from typing import Any
+from typing import Any, cast
 
 from langcache.content import BodyDecoder
 from langcache.errors import ResponseTooLargeError
@@ -128,8 +128,7 @@ class Answer(http.client.HTTPResponse):
             if self.fp.read(2) != b"\r\n":
                 raise http.client.HTTPException("a chunk is longer than it says")
             self.chunk_left = None
-        next_chunk: Any = super()._get_chunk_left  # type: ignore[misc]  # pyright: ignore
-        left: int | None = next_chunk()
+        left = cast("int | None", super()._get_chunk_left())  # type: ignore[misc]  # pyright: ignore
         if left is None and self._source.ended:  # which Python takes for the end of the trailers
             raise http.client.IncompleteRead(b"")
         return left

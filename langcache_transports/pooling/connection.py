@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -111,9 +112,12 @@ class TimedConnection(HTTPConnection):
             view = view[self.sock.send(view) :]
 
     def abandon(self) -> None:
-        """Close everything, also what an answer that was not read to its end holds open."""
+        """End the connection, whatever holds it open: an unread answer, an error's frames, a copy in a forked child."""
         if self.answer is not None:
             self.answer.close()
+        if hasattr(self.sock, "shutdown"):  # TLS within TLS has none
+            with suppress(OSError):  # it is broken already
+                self.sock.shutdown(socket.SHUT_RDWR)
         self.close()
 
     def is_usable(self, idle_timeout: float) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import ssl
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,13 +26,16 @@ _PROXY_AUTHENTICATION_REQUIRED = 407
 
 
 class Pools:
-    """All connections of one transport: a pool for each origin, and for each proxy to it."""
+    """All connections of one transport: a pool for each origin, and for each proxy to it.
+
+    There is no lock: dictionaries and deques do in one step what is asked of them, and a forked child, which does
+    not have the thread that would hold it, can close its copies.
+    """
 
     def __init__(self, options: TransportOptions) -> None:
         if "proxy" in options.given and options.proxies.get("all", "").startswith("socks"):
             require_socks()
         self._options = options
-        self._lock = threading.Lock()
         self._pools: dict[tuple[str, str, str | None], _Pool] = {}
         self._closed = False
 
@@ -58,18 +60,15 @@ class Pools:
         key = parts.scheme, parts.netloc, self._options.proxy_for(request.url)
         pool = self._pools.get(key)
         if pool is None:
-            with self._lock:
-                pool = self._pools.setdefault(key, _Pool(self._options, parts, port, key[2]))
-                if self._closed:
-                    pool.close()
+            pool = self._pools.setdefault(key, _Pool(self._options, parts, port, key[2]))
+            if self._closed:
+                pool.close()
         return pool
 
     def close(self) -> None:
         """Close all connections that are not in use, and those that are when they are done; no more are kept."""
-        with self._lock:
-            self._closed = True
-            pools = list(self._pools.values())
-        for pool in pools:
+        self._closed = True  # first: a pool that is made meanwhile is closed by whoever makes it
+        for pool in list(self._pools.values()):
             pool.close()
 
 
@@ -124,9 +123,14 @@ class _Pool:
     def _idle_one(self) -> TimedConnection | None:
         # The one that was used last is used again, so that the others grow old.
         while (connection := self._taken(self._idle.pop)) is not None:
-            if connection.is_usable(self._idle_timeout):
+            usable = False
+            try:
+                usable = connection.is_usable(self._idle_timeout)
+            finally:  # with gevent, the look lets others run, and a greenlet may be killed in it
+                if not usable:
+                    connection.close()
+            if usable:
                 return connection
-            connection.close()
         return None
 
     def _keep(self, connection: TimedConnection) -> None:

@@ -261,3 +261,22 @@ def test_a_transport_with_a_limit_of_its_own_is_waited_for() -> None:
         return await call
 
     assert asyncio.run(main()).status_code == 200
+
+
+def test_a_call_whose_time_is_over_before_a_thread_is_free_is_not_sent() -> None:
+    """Nobody would learn that a set was done."""
+
+    async def main() -> tuple[BaseException | Response, int]:
+        gate = Gate()
+        transport = ThreadedTransport(gate, 1)
+        first = asyncio.ensure_future(transport.send(REQUEST))
+        await asyncio.to_thread(gate.entered.acquire)
+        [late] = await asyncio.gather(transport.send(REQUEST.with_timeout(0.01)), return_exceptions=True)
+        gate.open.set()
+        await first
+        await transport.send(REQUEST)  # behind the late one
+        return late, gate.most
+
+    late, most = asyncio.run(main())
+    assert isinstance(late, PoolTimeout)
+    assert most == 1
