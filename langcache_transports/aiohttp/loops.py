@@ -18,6 +18,8 @@ from contextlib import suppress
 
 import aiohttp
 
+from langcache.processes import PerProcess
+
 from .connections import Connector
 
 _NEVER = 100 * 365 * 24 * 3600.0  # seconds
@@ -86,25 +88,26 @@ async def _lifetime(connector: Connector, session: aiohttp.ClientSession) -> Asy
 Make = Callable[[asyncio.AbstractEventLoop], tuple[Connector, aiohttp.ClientSession]]
 
 
+class _Known:
+    """The sessions of one process, by their event loops."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.homes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[Home]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+
 class Homes:
     """The sessions of all event loops in this process."""
 
     def __init__(self, make: Make) -> None:
         self._make = make
-        self._open()
-
-    def _open(self) -> None:
-        self._lock = threading.Lock()
-        self._homes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[Home]] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._process = os.getpid()  # last: until then another thread must not take the old ones for its own
+        self._known = PerProcess(_Known)  # a forked child must not speak on its parent's connections
 
     def known(self) -> Home | None:
         """Return the running loop's session, if it has one that is open."""
-        if self._process != os.getpid():  # a forked child must not speak on its parent's connections
-            self._open()
-        known = self._homes.get(asyncio.get_running_loop())
+        known = self._known.get().homes.get(asyncio.get_running_loop())
         home = None if known is None else known()
         return None if home is None or home.closed else home
 
@@ -112,18 +115,18 @@ class Homes:
         """Open a session for the running loop."""
         loop = asyncio.get_running_loop()
         home = Home(loop, *self._make(loop))
-        if loop not in self._homes:  # a loop that has closed a session may be about to end, and take no more generators
+        known = self._known.get()
+        if loop not in known.homes:  # a loop that has closed a session may be about to end, and take no more generators
             await home.live()
-        with self._lock:
-            self._homes[loop] = weakref.ref(home)
+        with known.lock:
+            known.homes[loop] = weakref.ref(home)
         return home
 
     def close(self) -> None:
         """Close all sessions: the running loop's at once, and others when their loop takes its next turn."""
-        if self._process != os.getpid():
-            return
-        with self._lock:
-            homes = list(self._homes.items())
+        mine = self._known.get()
+        with mine.lock:
+            homes = list(mine.homes.items())
         for loop, known in homes:
             if loop is _running_loop():
                 _shut(known)

@@ -139,7 +139,7 @@ def run(work: Callable[[AiohttpTransport], Coroutine[Any, Any, Any]], **changes:
 
 def wires(transport: AiohttpTransport) -> list[Any]:
     """Return the connections of the one session there is."""
-    [known] = transport._homes._homes.values()  # pyright: ignore[reportPrivateUsage]
+    [known] = transport._homes._known.get().homes.values()  # pyright: ignore[reportPrivateUsage]
     home = known()
     assert home is not None
     return list(home.connector._wires)  # pyright: ignore[reportPrivateUsage]
@@ -627,7 +627,7 @@ def test_loops_one_after_another_have_a_session_each_and_are_not_kept_alive(serv
     gc.collect()
     assert [loop() for loop in loops] == [None] * 3
     assert server.connections == 6
-    assert len(transport._homes._homes) == 0  # pyright: ignore[reportPrivateUsage]
+    assert len(transport._homes._known.get().homes) == 0  # pyright: ignore[reportPrivateUsage]
     transport.close()
 
 
@@ -705,7 +705,7 @@ def test_closing_outside_of_any_loop_and_twice(server: LocalServer) -> None:
     transport.close()
     transport.close()
     loop.run_until_complete(transport.aclose())
-    assert [known() for known in transport._homes._homes.values()] == [None]  # pyright: ignore[reportPrivateUsage]
+    assert [known() for known in transport._homes._known.get().homes.values()] == [None]  # pyright: ignore[reportPrivateUsage]
     loop.close()
     transport.close()
 
