@@ -99,6 +99,8 @@ def _read(distribution: Distribution, package: Path) -> Provider | Finding | Non
 def _provider(distribution: Distribution, package: Path) -> Provider | None:
     if not (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")):
         return None  # a directory that an interrupted installation left; pip does not see it either
+    if "Name" not in distribution.metadata:  # Python 3.12 warns of asking for it
+        raise ValueError("no name")
     name = distribution.metadata["Name"]
     files = _recorded(distribution)
     # An editable one lists no modules; setuptools names its packages here.

@@ -505,6 +505,7 @@ def test_rotation_while_connections_are_made_fails_none_of_them(
     contexts: set[ssl.SSLContext] = set()
     names: list[str] = []
     config = TLSConfig(ca=ca_file, cert=client.cert, key=client.key, reload_interval=0)
+    contexts.add(config.context())  # the files change from here on, and not while they are read for the first time
 
     def connect() -> None:
         context = config.context()
