@@ -178,7 +178,7 @@ class TLSConnection(TimedConnection, HTTPSConnection):  # pyright: ignore[report
     def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> Any:
         connect: Any = super()._connect_tls_proxy  # pyright: ignore
         outer: Any = connect(hostname, sock)
-        return TimedLayer(outer, self) if self.proxy_is_tunneling else outer
+        return TimedLayer(outer, self) if self._tunnel_host is not None else outer
 
 
 class TimedLayer:

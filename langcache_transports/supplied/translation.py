@@ -75,6 +75,9 @@ _LIBRARIES = frozenset({"aiohttp", "asyncio", "builtins", "http", "httpx", "requ
 _RAISING_ON_CLOSED = frozenset({"aiohttp", "httpx"})
 """The libraries whose word for a client that is closed is a bare RuntimeError."""
 
+_CUT_OFF = ("disconnected", "peer closed", "got length b'',")
+"""httpx's words, and those of older versions of urllib3, for a connection that was closed before the answer's end."""
+
 _VAGUE = (errors.ReadError, errors.RequestError)
 
 
@@ -191,8 +194,8 @@ def _kind(error: BaseException) -> type[errors.LangCacheError] | None:
     """Return our class for a library's exception, or None where it is none."""
     bases = [base for base in type(error).__mro__ if base.__module__.partition(".")[0] in _LIBRARIES]
     kind = next((_KINDS[base.__name__] for base in bases if base.__name__ in _KINDS), None)
-    if kind is errors.RemoteProtocolError and any(said in str(error) for said in ("disconnected", "peer closed")):
-        return errors.ReadError  # httpx's words for a connection that was closed before the answer was complete
+    if kind is errors.RemoteProtocolError and any(said in str(error) for said in _CUT_OFF):
+        return errors.ReadError
     if kind in _VAGUE:  # requests and urllib3 wrap the exception that knows better, and that one may be wrapped again
         for inner in (getattr(error, "reason", None), *error.args):
             known = _kind(inner) if isinstance(inner, Exception) else None

@@ -203,6 +203,7 @@ class TLSWithinTLS:
                 raw, _ = self._listener.accept()
             except OSError:
                 return
+            raw.settimeout(10)  # a caller that fails may keep its end open for as long as its error is there
             thread = threading.Thread(target=self._serve, args=(raw,))
             self._threads.append(thread)
             thread.start()
