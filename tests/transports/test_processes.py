@@ -241,9 +241,10 @@ def test_a_client_works_in_the_processes_of_multiprocessing(method: str, tmp_pat
 
 
 _INTERRUPTED = """
-import asyncio, sys
+import asyncio, signal, sys
 from langcache import LangCache
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background
 client = LangCache(sys.argv[1], "k", "c", timeout_ms=0)
 {call}
 """
