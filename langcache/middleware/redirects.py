@@ -32,12 +32,11 @@ class FollowRedirects:
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Return the answer behind the redirects, or the first one that is not to be followed."""
+        start = self._clock()
         response = yield from call_next(request)
         # With an HTTP client of the caller's, redirects are that client's matter.
         if not 300 <= response.status_code < 400 or request.options.get("own_client"):
             return response
-        # Only now, because hardly any answer is a redirect: what the first step took is not known, and not counted.
-        start = self._clock()
         for _ in range(MOST_STEPS):
             url = _next_url(request, response)
             if url is None:

@@ -101,15 +101,17 @@ def test_a_circle_ends() -> None:
 
 
 def test_the_steps_share_the_attempts_timeout() -> None:
-    times = iter([100.0, 100.5, 104.0, 120.0])
-    steps = FollowRedirects(lambda: next(times))(POST, send)
+    """With the first of them, from the beginning."""
+    now = [100.0]
+    steps = FollowRedirects(lambda: now[0])(POST, send)
     next(steps)
     left: list[float | None] = []
-    for _ in range(3):
+    for moment in (103.0, 106.5, 120.0):
+        now[0] = moment
         command = steps.send(Response(307, {"Location": "/b"}))
         assert isinstance(command, Send)
         left.append(command.request.timeout)
-    assert left == [9.5, 6.0, 0.001]
+    assert left == [7.0, 3.5, 0.001]
 
 
 def test_a_client_follows_within_its_service(server: LocalServer) -> None:
