@@ -97,7 +97,7 @@ class Answer(http.client.HTTPResponse):
             raise ResponseTooLargeError(
                 f"The answer's body has {self.length} bytes, and one of more than {limit} bytes is not accepted"
             )
-        decoder = BodyDecoder({"content-encoding": self.headers.get("content-encoding", "")}, limit)
+        decoder = BodyDecoder({"content-encoding": ", ".join(self._items("content-encoding"))}, limit)
         while piece := self.read(_PIECE):
             decoder.feed(piece)
         if self.length:

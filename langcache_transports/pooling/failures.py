@@ -41,7 +41,6 @@ _CONNECT: Kinds = (
     (TimeoutError, errors.ConnectTimeout),
     (TunnelError, errors.ProxyError),
     (ssl.SSLError, errors.ConnectError),
-    (native.ProxyError, errors.ProxyError),
     (native.HTTPError, errors.ConnectError),
     (OSError, errors.ConnectError),
 )

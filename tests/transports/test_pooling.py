@@ -6,6 +6,7 @@ import gc
 import socket
 import ssl
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -262,7 +263,33 @@ def test_a_second_answer_within_tls_within_tls_is_nobodys(make: Make, certificat
         proxy.close()
 
 
+def test_codings_that_stand_in_several_headers_are_all_looked_at(make: Make) -> None:
+    twice = framed("Content-Encoding: gzip", "Content-Encoding: gzip", "Content-Length: 2", body=b"{}")
+    with FaultServer(twice) as server, pytest.raises(errors.DecodingError, match="'gzip, gzip'"):
+        make(TransportOptions()).send(asking(server.url))
+
+
 # Time
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+def test_a_server_that_does_not_take_the_request_is_a_write_timeout(
+    make: Make, certificates: Certificates, secure: bool
+) -> None:
+    leave = threading.Event()
+
+    def ignore(connection: Connection) -> None:
+        leave.wait(10)
+
+    transport = make(TransportOptions(tls=TLSConfig(ca=certificates.ca)))
+    context = certificates.server_context() if secure else None
+    with FaultServer(ignore, ssl_context=context) as server:
+        begun = time.monotonic()
+        with pytest.raises(errors.WriteTimeout):
+            transport.send(Request("POST", f"{server.url}/path", {}, bytes(20_000_000), 0.5))
+        assert time.monotonic() - begun < 1
+        leave.set()
+    assert server.requests == []
 
 
 def test_an_address_where_nobody_answers_leaves_time_for_the_next(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
