@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ from langcache import LangCache, Request, Response, errors
 from langcache.httpclient import AsyncHttpClient, HttpClient
 from langcache_transports.embedded import DataPlane
 from langcache_transports.supplied import HttpxClient, Urllib3Pool
+from langcache_transports.testing import Certificates, FaultServer, faults
 from tests.local_server import LocalServer
 
 NO_ENTRIES = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
@@ -1321,3 +1323,32 @@ def test_the_limit_of_an_attempt_is_the_clients_own_where_it_has_one(transport: 
     """So that an async call, which waits for a thread, does not give up before the client does."""
     assert transport.limit(Request("GET", "http://x/", timeout=10)) == limit
     assert transport.limit(Request("GET", "http://x/", timeout=1, options={"timeout_ms": 1000})) == 1
+
+
+@pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3", "async httpx", "async aiohttp"])
+def test_the_callers_certificates_are_used(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An authority of the caller's own, and a certificate that the server asks for."""
+    certificates = Certificates(tmp_path / "own")
+    context = ssl.create_default_context(cafile=certificates.ca)
+    cert, key = certificates.client_files()
+    context.load_cert_chain(cert, key)
+
+    def session(headers: Mapping[str, str]) -> requests.Session:
+        made = requests.Session()
+        made.verify, made.cert = certificates.ca, (cert, key)
+        return made
+
+    secured: dict[str, Callable[[Mapping[str, str]], Any]] = {
+        "httpx": lambda headers: httpx.Client(verify=context),
+        "requests": session,
+        "urllib3": lambda headers: urllib3.PoolManager(ssl_context=context),
+        "async httpx": lambda headers: httpx.AsyncClient(verify=context),
+        "async aiohttp": lambda headers: aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)),
+    }
+    monkeypatch.setitem(MAKERS, kind, secured[kind])
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)  # for requests it stands before the session's own
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    answer = faults.response(b'{"data":[]}', headers=[("Content-Type", "application/json")])
+    with FaultServer(answer, ssl_context=certificates.server_context(clients=certificates)) as server:
+        assert call(kind, server.url).data == []
+        assert len(server.requests) == 1
