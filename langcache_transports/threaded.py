@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import queue
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 
-from langcache.errors import ClientClosedError, PoolTimeout, ReadTimeout
+from langcache.errors import PoolTimeout, ReadTimeout
 from langcache.hookspecs import hookimpl
 from langcache.http import Request, Response, display_url
 from langcache.processes import PerProcess
 from langcache.transport import Transport, TransportOptions
+from langcache.workers import Workers
 
-_GRACE = 0.05
+_GRACE = 0.02
 """How many seconds later than the transport we give up: its own error says better what was slow."""
 
 Call = Callable[[], Response]
@@ -34,7 +32,7 @@ class ThreadedTransport:
     def __init__(self, transport: Transport, threads: int) -> None:
         self._transport = transport
         self._limit: Callable[[Request], float | None] = getattr(transport, "limit", _timeout)
-        self._workers = PerProcess(lambda: _Workers(threads))  # threads do not survive a fork
+        self._workers = PerProcess(lambda: Workers(threads))  # threads do not survive a fork
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
@@ -63,10 +61,7 @@ class ThreadedTransport:
                 if seconds <= 0:  # nobody waits for the answer any more, and a set must not be done unseen
                     raise PoolTimeout(f"{request.method} {display_url(request.url)}: no thread became free in time")
                 left = request.with_timeout(seconds)
-            try:
-                return context.run(transport.send, left)
-            except StopIteration as error:  # PEP 479: a future cannot carry it, and would never be done
-                raise RuntimeError("the transport raised StopIteration") from error
+            return context.run(transport.send, left)
 
         return call
 
@@ -81,75 +76,6 @@ class ThreadedTransport:
 
 def _timeout(request: Request) -> float | None:
     return request.timeout
-
-
-class _Workers:
-    """Daemon threads, started as they are needed and `limit` at the most.
-
-    The standard library's pool joins its threads when the process ends, so that a silent server would hold up its end.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._calls: queue.SimpleQueue[tuple[Future[Response], Call] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._started = 0
-        self._idle = 0  # threads that wait for a call that nobody has submitted yet
-        self._closed = False
-
-    def submit(self, call: Call) -> Future[Response]:
-        """Have a thread do `call`; the future carries what comes of it."""
-        future: Future[Response] = Future()
-        with self._lock:
-            if self._closed:
-                raise ClientClosedError("This transport is closed")
-            if self._idle:
-                self._idle -= 1
-            elif self._started < self._limit:
-                self._start()
-            self._calls.put((future, call))
-        return future
-
-    def _start(self) -> None:
-        try:
-            threading.Thread(target=self._work, name=f"langcache-{self._started + 1}", daemon=True).start()
-        except RuntimeError as error:  # the system has no more threads; those that run will do the call
-            if not self._started:
-                raise PoolTimeout("no thread can be started for the call") from error
-        else:
-            self._started += 1
-
-    def close(self) -> None:
-        """Fail the calls that are not begun, and end the threads; a second time does nothing."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            while not self._calls.empty():
-                waiting = self._calls.get()
-                if waiting is not None and waiting[0].set_running_or_notify_cancel():
-                    waiting[0].set_exception(ClientClosedError("The client was closed before this call was begun"))
-            for _ in range(self._started):
-                self._calls.put(None)
-
-    def _work(self) -> None:
-        while (item := self._calls.get()) is not None:
-            _perform(*item)
-            del item  # or an idle thread would keep the last call and its answer alive
-            with self._lock:
-                self._idle += 1
-
-
-def _perform(future: Future[Response], call: Call) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        response = call()
-    except BaseException as error:  # noqa: BLE001 - it is raised where the future is awaited
-        future.set_exception(error)
-        del future  # the error's traceback holds this frame: with it, a reference cycle
-    else:
-        future.set_result(response)
 
 
 @hookimpl

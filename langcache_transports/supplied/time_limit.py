@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-_GRACE = 0.05
+_GRACE = 0.02
 """How many seconds later than the library we give up: its own error says better what was slow."""
 
 

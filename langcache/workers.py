@@ -1,0 +1,141 @@
+"""Threads of our own: they wait for what cannot be interrupted, so that the caller need not.
+
+They are daemons, started as they are needed. The standard library's pool joins its threads when the process ends, so
+that a silent server would hold up its end.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from .errors import ClientClosedError, PoolTimeout
+from .processes import PerProcess
+
+T = TypeVar("T")
+
+IDLE_SECONDS = 30.0
+"""How long a thread of `bounded` waits for something more to do."""
+
+
+class Workers:
+    """Daemon threads, `limit` at the most, or any number for None; further work waits its turn.
+
+    A thread that had nothing to do for `idle` seconds ends, or none does where that is None.
+    """
+
+    def __init__(self, limit: int | None = None, idle: float | None = None) -> None:
+        self._limit = limit
+        self._idle_seconds = idle
+        self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._running = 0
+        self._started = 0  # in all, for their names
+        self._idle = 0  # threads that wait for work that nobody has submitted yet
+        self._closed = False
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Have a thread do `work`; the future carries what comes of it."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise ClientClosedError("This transport is closed")
+            if self._idle:
+                self._idle -= 1
+            elif self._limit is None or self._running < self._limit:
+                self._start()
+            self._work.put((future, work))
+        return future
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._serve, name=f"langcache-{self._started + 1}", daemon=True).start()
+        except RuntimeError as error:  # the system has no more threads; those that run will do the work
+            if not self._running:
+                raise PoolTimeout("no thread can be started for the call") from error
+        else:
+            self._running += 1
+            self._started += 1
+
+    def close(self) -> None:
+        """Fail the work that is not begun, and end the threads; a second time does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            while not self._work.empty():
+                waiting = self._work.get()
+                if waiting is not None and waiting[0].set_running_or_notify_cancel():
+                    waiting[0].set_exception(ClientClosedError("The client was closed before this call was begun"))
+            for _ in range(self._running):
+                self._work.put(None)
+
+    def _serve(self) -> None:
+        while (item := self._next()) is not None:
+            _perform(*item)
+            del item  # or an idle thread would keep the last work and its result alive
+            with self._lock:
+                self._idle += 1
+
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        """Return what is to be done, or None where the thread is to end."""
+        while True:
+            try:
+                return self._work.get(timeout=self._idle_seconds)
+            except queue.Empty:  # noqa: PERF203 - once in many seconds
+                with self._lock:
+                    if self._idle:  # where none is idle, one has just been counted on: there is work for this one
+                        self._idle -= 1
+                        self._running -= 1
+                        return None
+
+
+def _perform(future: Future[T], work: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = work()
+    except StopIteration as error:  # PEP 479: an asyncio future cannot carry it, and would never be done
+        future.set_exception(RuntimeError(f"StopIteration was raised: {error}"))
+    except BaseException as error:  # noqa: BLE001 - it is raised where the future is awaited
+        future.set_exception(error)
+        del future  # the error's traceback holds this frame: with it, a reference cycle
+    else:
+        future.set_result(result)
+
+
+_of_process = PerProcess(lambda: Workers(idle=IDLE_SECONDS))  # threads do not survive a fork
+
+
+def in_thread(work: Callable[[], T]) -> Future[T]:
+    """Do `work` in a thread, in a copy of the caller's context, and return the future of its result."""
+    context = contextvars.copy_context()
+    return _of_process.get().submit(lambda: context.run(work))
+
+
+def bounded(work: Callable[[], T], seconds: float) -> T:
+    """Return what `work` returns, or raise TimeoutError after that many seconds.
+
+    It is done in another thread, in a copy of the caller's context. Where it takes too long, the thread is left alone
+    with it; what comes of it then, nobody is told.
+    """
+    future = in_thread(work)
+    try:
+        return result_of(future, seconds)
+    finally:
+        future.cancel()  # where it is not begun, nobody waits for it any more
+        del future  # its exception's traceback holds this frame: with it, a reference cycle
+
+
+def result_of(future: Future[T], seconds: float | None) -> T:
+    """Return the result of `future`, or raise TimeoutError after that many seconds; None is no limit."""
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    # Not future.result(timeout): its TimeoutError cannot be told from one that the work raised.
+    if not done.wait(seconds):
+        raise TimeoutError(f"not done after {seconds} s")
+    return future.result()
