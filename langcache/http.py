@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import ItemsView, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 _SECRET_NAME = re.compile("auth|cookie|key|pass|secret|signature|token")
 _QUERY = re.compile("[?#].*", re.DOTALL)
@@ -135,6 +135,14 @@ class Headers(Mapping[str, str]):
         return f"Headers({shown!r})"
 
 
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """Return the service's id for an exchange, from the `headers` of its answer; None where it sent none."""
+    return next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
+
+
 NO_HEADERS = Headers()
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
@@ -185,15 +193,19 @@ class Request:
 
     def with_headers(self, headers: Mapping[str, str]) -> Request:
         """Return a copy that also carries `headers`; they replace those of the same name."""
-        return replace(self, headers=self.headers.merged(headers))
+        return _copied(self, headers=self.headers.merged(headers))
 
     def with_url(self, url: str) -> Request:
         """Return a copy that goes to `url`."""
-        return replace(self, url=url)
+        return _copied(self, url=url)
 
     def with_timeout(self, seconds: float | None) -> Request:
         """Return a copy that may take `seconds` for this attempt, or any time for None."""
-        return replace(self, timeout=seconds)
+        return _copied(self, timeout=seconds)
+
+    def with_options(self, **options: Any) -> Request:
+        """Return a copy that also has these `options`; they replace those of the same name."""
+        return _copied(self, options={**self.options, **options})
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = (self.method, self.url, self.headers, self.content, self.timeout, self.operation, self.idempotent)
@@ -212,13 +224,16 @@ class Response:
     """One complete HTTP response: the status, the headers and the decoded body in bytes.
 
     The names of the headers are in lower case: programs make dicts of them. `native` is the HTTP library's own
-    response object where there is one. It is left out of comparisons, copies and pickles.
+    response object where there is one. `extensions` is what middleware tells of how the response came about: how
+    many ``attempts`` it took, the ``request_id`` that was sent, and under ``degraded`` the error in whose place it
+    stands, where the service gave none. Both are left out of comparisons, copies and pickles.
     """
 
     status_code: int
     headers: Headers
     content: bytes
     native: Any = field(compare=False)
+    extensions: Mapping[str, Any] = field(compare=False)
 
     def __init__(
         self,
@@ -226,12 +241,18 @@ class Response:
         headers: HeadersLike = NO_HEADERS,
         content: bytes = b"",
         native: Any = None,
+        extensions: Mapping[str, Any] = NO_OPTIONS,
     ) -> None:
         put = object.__setattr__
         put(self, "status_code", status_code)
         put(self, "headers", Headers(headers).lowered())
         put(self, "content", content)
         put(self, "native", native)
+        put(self, "extensions", extensions)
+
+    def with_extensions(self, **extensions: Any) -> Response:
+        """Return a copy that also has these `extensions`; they replace those of the same name."""
+        return _copied(self, extensions={**self.extensions, **extensions})
 
     @property
     def text(self) -> str:
@@ -255,6 +276,16 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response [{self.status_code}], {len(self.content)} bytes>"
+
+
+FrozenT = TypeVar("FrozenT", Request, Response)
+
+
+def _copied(value: FrozenT, **changes: Any) -> FrozenT:
+    """Return a copy with `changes`; unlike dataclasses.replace it does nothing else, which is several times faster."""
+    copy = object.__new__(type(value))
+    copy.__dict__.update(value.__dict__, **changes)
+    return copy
 
 
 def display_url(url: str) -> str:

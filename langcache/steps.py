@@ -1,12 +1,13 @@
 """Steps: what a call does, as a generator that performs nothing.
 
-1. A step generator yields commands - `Send`, `Sleep`, `Resolve` - and is resumed with their results.
+1. A step generator yields commands - `Send`, `Sleep`, `Resolve`, `Wait` - and is resumed with their results.
 2. A driver performs the commands: `run` for sync calls, `run_async` for async ones. Nothing else does I/O.
 3. What goes wrong while a command is performed - an error, a cancellation, KeyboardInterrupt - is thrown into
    the generator where it waits, so that its ``except`` and ``finally`` blocks run under both drivers.
 4. A middleware is one such generator around an exchange: it passes a request on with
    ``response = yield from call_next(request)``. Written once, it serves sync and async calls alike.
-5. Only `send`, `sleep` and `resolve` contain a bare ``yield``; a middleware uses them, so that its types are exact.
+5. Only `send`, `sleep`, `resolve`, `wait` and `perform` contain a bare ``yield``; a middleware uses them, so that its
+   types are exact.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar, Union
 
 from .errors import UnexpectedAwaitableError, describe
 from .http import Request, Response
+from .workers import bounded, bounded_async, result_of, result_of_async
 
 T = TypeVar("T")
 
@@ -39,12 +42,25 @@ class Sleep:
 
 @dataclass(frozen=True)
 class Resolve:
-    """Call `provider`, and await what it returns where that is awaitable; the result is the value."""
+    """Call `provider`, and await what it returns where that is awaitable; the result is the value.
+
+    With a `timeout`, TimeoutError is raised after that many seconds, however long the provider takes: a plain one is
+    called in a thread then, and is left alone there; an async one is cancelled.
+    """
 
     provider: Callable[[], Any]
+    timeout: float | None = None
 
 
-Command = Union[Send, Sleep, Resolve]
+@dataclass(frozen=True)
+class Wait:
+    """Wait until `future` is done, whose result is the result; raise TimeoutError after `timeout` seconds."""
+
+    future: Future[Any]
+    timeout: float | None = None
+
+
+Command = Union[Send, Sleep, Resolve, Wait]
 
 Steps = Generator[Command, Any, T]
 """The shape of a step generator: it yields commands and returns a T."""
@@ -73,6 +89,21 @@ def resolve(provider: Callable[[], Awaitable[T] | T]) -> Steps[T]:
     return value
 
 
+def wait(future: Future[T]) -> Steps[T]:
+    """Wait for what another call does, in whichever thread or task, and return its result.
+
+    A call that is cancelled does not cancel it, where it is running (`Future.set_running_or_notify_cancel`).
+    """
+    result: T = yield Wait(future)
+    return result
+
+
+def perform(command: Command) -> Steps[Any]:
+    """Have `command` performed, which another generator has yielded, and return what comes of it."""
+    result = yield command
+    return result
+
+
 def compose(middleware: Iterable[Middleware], innermost: Next = send) -> Next:
     """Wrap `innermost` in `middleware`, the first of which becomes the outermost."""
     call_next = innermost
@@ -85,13 +116,13 @@ def _wrap(layer: Middleware, call_next: Next) -> Next:
     return lambda request: layer(request, call_next)
 
 
-def run(steps: Steps[T], transmit: Callable[[Request], Response], wait: Callable[[float], None] = time.sleep) -> T:
+def run(steps: Steps[T], transmit: Callable[[Request], Response], pause: Callable[[float], None] = time.sleep) -> T:
     """Perform `steps` to the end in this thread and return their result; `transmit` is a transport's `send`."""
     try:
         command = next(steps)
         while True:
             try:
-                result = _perform(command, transmit, wait)
+                result = _perform(command, transmit, pause)
             except BaseException as error:  # noqa: BLE001, PERF203 - rule 3: everything is the generator's to see
                 command = steps.throw(error)
             else:
@@ -103,17 +134,21 @@ def run(steps: Steps[T], transmit: Callable[[Request], Response], wait: Callable
         steps.close()
 
 
-def _perform(command: Command, transmit: Callable[[Request], Response], wait: Callable[[float], None]) -> Any:
+def _perform(command: Command, transmit: Callable[[Request], Response], pause: Callable[[float], None]) -> Any:
     if isinstance(command, Send):
         return _response(_refuse_awaitable(transmit(command.request), "the transport"))
     if isinstance(command, Resolve):
-        return _refuse_awaitable(command.provider(), describe(command.provider))
+        provider, timeout = command.provider, command.timeout
+        value = provider() if timeout is None else bounded(provider, timeout)
+        return _refuse_awaitable(value, describe(provider))
     if isinstance(command, Sleep):
-        return wait(command.seconds)
+        return pause(command.seconds)
+    if isinstance(command, Wait):
+        return result_of(command.future, command.timeout)
     raise _not_a_command(command)
 
 
-async def _wait_async(seconds: float) -> None:
+async def _pause_async(seconds: float) -> None:
     import asyncio  # on first use: a sync program never needs it
 
     await asyncio.sleep(seconds)
@@ -122,14 +157,14 @@ async def _wait_async(seconds: float) -> None:
 async def run_async(
     steps: Steps[T],
     transmit: Callable[[Request], Awaitable[Response]],
-    wait: Callable[[float], Awaitable[None]] = _wait_async,
+    pause: Callable[[float], Awaitable[None]] = _pause_async,
 ) -> T:
     """Perform `steps` to the end in this task and return their result; `transmit` is an async transport's `send`."""
     try:
         command = next(steps)
         while True:
             try:
-                result = await _perform_async(command, transmit, wait)
+                result = await _perform_async(command, transmit, pause)
             except BaseException as error:  # noqa: BLE001, PERF203 - rule 3: everything is the generator's to see
                 command = steps.throw(error)
             else:
@@ -142,16 +177,25 @@ async def run_async(
 
 
 async def _perform_async(
-    command: Command, transmit: Callable[[Request], Awaitable[Response]], wait: Callable[[float], Awaitable[None]]
+    command: Command, transmit: Callable[[Request], Awaitable[Response]], pause: Callable[[float], Awaitable[None]]
 ) -> Any:
     if isinstance(command, Send):
         return _response(await transmit(command.request))
     if isinstance(command, Resolve):
-        value = command.provider()
-        return await value if inspect.isawaitable(value) else value
+        return await _resolve_async(command)
     if isinstance(command, Sleep):
-        return await wait(command.seconds)
+        return await pause(command.seconds)
+    if isinstance(command, Wait):
+        return await result_of_async(command.future, command.timeout)
     raise _not_a_command(command)
+
+
+async def _resolve_async(command: Resolve) -> Any:
+    provider, timeout = command.provider, command.timeout
+    if timeout is None:
+        value = provider()
+        return await value if inspect.isawaitable(value) else value
+    return await bounded_async(provider, timeout)
 
 
 def _refuse_awaitable(result: T, source: str) -> T:
@@ -176,5 +220,5 @@ def _response(result: object) -> Response:
 def _not_a_command(command: object) -> TypeError:
     return TypeError(
         f"a middleware yielded {type(command).__name__}, which is no command; "
-        "pass a request on with 'yield from call_next(request)', and use send, sleep and resolve"
+        "pass a request on with 'yield from call_next(request)', and use send, sleep, resolve and wait"
     )

@@ -7,9 +7,11 @@ that a silent server would hold up its end.
 from __future__ import annotations
 
 import contextvars
+import inspect
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -20,6 +22,9 @@ T = TypeVar("T")
 
 IDLE_SECONDS = 30.0
 """How long a thread of `bounded` waits for something more to do."""
+
+_GRACE = 0.01
+"""How many seconds a cancelled coroutine has to tidy up before it is left alone."""
 
 
 class Workers:
@@ -139,3 +144,60 @@ def result_of(future: Future[T], seconds: float | None) -> T:
     if not done.wait(seconds):
         raise TimeoutError(f"not done after {seconds} s")
     return future.result()
+
+
+async def bounded_async(work: Callable[[], Awaitable[T] | T], seconds: float) -> T:
+    """Return what `work` returns, awaited where it is awaitable, or raise TimeoutError after that many seconds.
+
+    A plain function is called in another thread, as by `bounded`, so that it cannot hold up the event loop; a
+    coroutine is cancelled.
+    """
+    begun = time.monotonic()
+    value: Any
+    if is_async(work):
+        value = work()
+    else:
+        future = in_thread(work)
+        try:
+            value = await result_of_async(future, seconds)
+        finally:
+            future.cancel()
+            del future
+    return await _awaited(value, seconds - (time.monotonic() - begun)) if inspect.isawaitable(value) else value
+
+
+async def _awaited(value: Awaitable[T], seconds: float) -> T:
+    import asyncio  # on first use: a sync program never needs it
+
+    task = asyncio.ensure_future(value)
+    try:
+        # Neither asyncio.timeout, which needs Python 3.11, nor wait_for, which loses a cancellation before Python 3.12.
+        await asyncio.wait([task], timeout=seconds)
+        if task.done():
+            return task.result()
+        raise TimeoutError(f"not done after {seconds} s")
+    finally:
+        if task.cancel():
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else asks for it
+            await asyncio.wait([task], timeout=_GRACE)
+        del task  # an exception's traceback holds this frame: without this, a failure would be a reference cycle
+
+
+async def result_of_async(future: Future[T], seconds: float | None) -> T:
+    """The same as `result_of`, for async programs. A caller that is cancelled does not cancel a running future."""
+    import asyncio
+
+    waiter = asyncio.wrap_future(future)
+    try:
+        await asyncio.wait([waiter], timeout=seconds)
+        if waiter.done():
+            return waiter.result()
+        raise TimeoutError(f"not done after {seconds} s")
+    finally:
+        waiter.cancel()
+        del waiter, future
+
+
+def is_async(work: Callable[[], object]) -> bool:
+    """Say whether `work` is known to return a coroutine."""
+    return inspect.iscoroutinefunction(work) or inspect.iscoroutinefunction(type(work).__call__)
