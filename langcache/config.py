@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar, Union
 from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import SecretStr
 
+from .credentials import ApiKey, KeyProvider
 from .errors import ConfigurationError
 from .http import display_url, header_name_problem, header_value_problem
+from .policies import LONGEST_MS, BreakerPolicy, OnFailure, RetryConfig, RetryPolicy
 from .tls import TLSConfig
 from .transport import DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES, TransportOptions, checked_proxy
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 """How long an attempt may take, in milliseconds, where nothing else is said."""
 
-LONGEST_TIMEOUT_MS: Final = 2_147_483_000
-"""The longest timeout, in milliseconds: sockets count them in 32 bits."""
+DEFAULT_REQUEST_ID_HEADER: Final = "X-Request-ID"
+"""The header that carries a call's id where nothing else is said."""
 
 DEFAULT_TRANSPORT: Final = "urllib3"
 """The transport for HTTP where nothing else is said."""
@@ -32,6 +33,7 @@ _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # beside letters, digits and "-._"
 _OFF = ("", "0", "false", "no", "off")
 # The transport derives these from the body; a caller's value could only contradict it (RFC 9112, section 6.3).
 _FRAMING_HEADERS = ("content-length", "transfer-encoding")
+_RESERVED_HEADERS = ("accept", "accept-encoding", "authorization", "connection", "content-type", "host", "user-agent")
 
 T = TypeVar("T")
 
@@ -52,9 +54,8 @@ UNSET: Final = Unset()
 OptionalNullable = Union[T, None, Unset]
 """An argument for which None and "not given" differ."""
 
-ApiKey = Union[str, SecretStr]
-KeyProvider = Callable[[], Union[ApiKey, Awaitable[Union[ApiKey, None]], None]]
-"""A plain or an async callable that returns the API key; it is asked before every attempt."""
+Retries = OptionalNullable[Union[RetryConfig, RetryPolicy]]
+"""How failed calls are repeated: None for not at all."""
 
 
 class Logger(Protocol):
@@ -62,46 +63,6 @@ class Logger(Protocol):
 
     def debug(self, msg: str, *args: Any, **kwargs: Any) -> None:
         """Take a message with its %-arguments."""
-
-
-@dataclass(unsafe_hash=True)
-class BackoffStrategy:
-    """How long to wait between attempts: exponentially longer, up to a limit.
-
-    All times are in milliseconds. Before the n-th repetition (from 0) the wait is
-    ``initial_interval * exponent ** n`` plus a random part of up to `jitter_ms` (one second where that is None),
-    but no longer than `max_interval`. A failure after `max_elapsed_time` is the last; a wait that began before is
-    finished, and the attempt after it made. Raises ValueError for a number that cannot be.
-    """
-
-    initial_interval: int
-    max_interval: int
-    exponent: float
-    max_elapsed_time: int
-    jitter_ms: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if name == "jitter_ms" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be a number of 0 or more, not {value!r}")
-
-
-@dataclass(unsafe_hash=True)
-class RetryConfig:
-    """Whether and how a failed call is repeated.
-
-    `strategy` is ``"backoff"`` to repeat and ``"none"`` not to. With `retry_connection_errors` network failures
-    and timeouts are repeated as well as error answers. `status_codes_override` replaces the statuses that are
-    repeated (429, 500, 502, 503 and 504); an item is a status such as ``"503"``, or, where it has an X in it such as
-    ``"5XX"``, all those that begin with its first digit.
-    """
-
-    strategy: str
-    backoff: BackoffStrategy
-    retry_connection_errors: bool
-    status_codes_override: list[str] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
@@ -116,7 +77,13 @@ class Settings:
     """How long an attempt may take, in seconds; None for no limit."""
     timeout_ms: float | None = None
     """The same in milliseconds as the caller gave it; None where it is the default."""
-    retry_config: RetryConfig | None = None
+    deadline: float | None = None
+    """How long a call may take, in seconds, with everything that it does; None for no limit."""
+    retry_config: RetryConfig | RetryPolicy | None = None
+    breaker: BreakerPolicy | None = None
+    on_failure: OnFailure = "raise"
+    request_id_header: str | None = DEFAULT_REQUEST_ID_HEADER
+    """The header that carries a call's id, or None where it is not sent."""
     debug_logger: Logger | None = None
     debug: bool = False
     """Whether the environment asks for the debug log on standard error."""
@@ -143,12 +110,17 @@ def scheme_of(server_url: object) -> str:
 
 
 def read_settings(
-    server_url: str | None,
-    api_key: ApiKey | KeyProvider | None,
-    cache_id: str | None,
-    retry_config: OptionalNullable[RetryConfig],
-    timeout_ms: float | None,
-    debug_logger: Logger | None,
+    server_url: str | None = None,
+    api_key: ApiKey | KeyProvider | None = None,
+    cache_id: str | None = None,
+    retry_config: Retries = UNSET,
+    timeout_ms: float | None = None,
+    debug_logger: Logger | None = None,
+    *,
+    deadline_ms: float | None = None,
+    breaker: OptionalNullable[BreakerPolicy] = UNSET,
+    on_failure: OnFailure = "raise",
+    request_id_header: str | None = DEFAULT_REQUEST_ID_HEADER,
     own_client: bool = False,
     own_async_client: bool = False,
 ) -> Settings:
@@ -157,6 +129,7 @@ def read_settings(
     The URL, the key and the cache id are checked by the first call, as programs rely on; the rest is checked here.
     """
     checked_retries("retry_config", retry_config)
+    checked_breaker(breaker)
     environment = os.environ
     return Settings(
         server_url=environment.get("LANGCACHE_SERVER_URL") if server_url is None else server_url,
@@ -164,7 +137,11 @@ def read_settings(
         api_key=_key_source(api_key),
         timeout=seconds(DEFAULT_TIMEOUT_MS if timeout_ms is None else timeout_ms),
         timeout_ms=timeout_ms,
+        deadline=None if deadline_ms is None else deadline(deadline_ms),
         retry_config=None if isinstance(retry_config, Unset) else retry_config,
+        breaker=None if isinstance(breaker, Unset) else breaker,
+        on_failure=checked_on_failure(on_failure),
+        request_id_header=_checked_request_id_header(request_id_header),
         debug_logger=debug_logger,
         debug=environment.get("LANGCACHE_DEBUG", "").lower() not in _OFF,
         own_client=own_client,
@@ -189,14 +166,43 @@ def _key_source(api_key: ApiKey | KeyProvider | None) -> SecretStr | KeyProvider
     )
 
 
-def checked_retries(name: str, value: OptionalNullable[RetryConfig]) -> OptionalNullable[RetryConfig]:
+def checked_retries(name: str, value: Retries) -> Retries:
     """Return the argument `name`; raises ConfigurationError where it is no retry configuration."""
-    if value is None or isinstance(value, (RetryConfig, Unset)):
+    if value is None or isinstance(value, (RetryConfig, RetryPolicy, Unset)):
         return value
     raise ConfigurationError(
-        f"{name} must be a RetryConfig, or None for no repetition, not {type(value).__name__}; "
-        'for example RetryConfig("backoff", BackoffStrategy(500, 60000, 1.5, 3600000), True)'
+        f"{name} must be a RetryPolicy or a RetryConfig, or None for no repetition, not {type(value).__name__}; "
+        'for example RetryPolicy(max_attempts=3), or RetryConfig("backoff", BackoffStrategy(500, 60000, 1.5, 3600000), '
+        "True)"
     )
+
+
+def checked_breaker(value: OptionalNullable[BreakerPolicy]) -> OptionalNullable[BreakerPolicy]:
+    """Return the argument `breaker`; raises ConfigurationError where it is no such policy."""
+    if value is None or isinstance(value, (BreakerPolicy, Unset)):
+        return value
+    raise ConfigurationError(
+        f"breaker must be a BreakerPolicy, or None for none, not {type(value).__name__}; for example "
+        "BreakerPolicy(consecutive_failures=5, open_ms=5000)"
+    )
+
+
+def checked_on_failure(value: OnFailure) -> OnFailure:
+    """Return the argument `on_failure`; raises ConfigurationError where it is none."""
+    if value not in ("raise", "miss"):
+        raise ConfigurationError(f'on_failure must be "raise" or "miss", not {value!r}')
+    return value
+
+
+def _checked_request_id_header(name: str | None) -> str | None:
+    if name is None:
+        return None
+    problem = header_name_problem(name)
+    if problem is None and name.lower() in (*_FRAMING_HEADERS, *_RESERVED_HEADERS):
+        problem = "has a meaning of its own; give another one, or None for none"
+    if problem is not None:
+        raise ConfigurationError(f"request_id_header: the header name {name!r} {problem}")
+    return name
 
 
 def seconds(timeout_ms: float) -> float | None:
@@ -204,12 +210,17 @@ def seconds(timeout_ms: float) -> float | None:
     return _in_seconds("timeout_ms", timeout_ms, "no limit") or None
 
 
+def deadline(deadline_ms: float) -> float | None:
+    """Return how many seconds a call may take; 0 milliseconds mean None: no limit."""
+    return _in_seconds("deadline_ms", deadline_ms, "no limit") or None
+
+
 def _in_seconds(name: str, milliseconds: float, zero: str) -> float:
     """Return the argument `name` in seconds; `zero` says what 0 means."""
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, (int, float)):
         raise ConfigurationError(f"{name} must be a number of milliseconds, not {type(milliseconds).__name__}")
-    if not 0 <= milliseconds <= LONGEST_TIMEOUT_MS:
-        raise ConfigurationError(f"{name} must be 0 ({zero}) to {LONGEST_TIMEOUT_MS} milliseconds, not {milliseconds}")
+    if not 0 <= milliseconds <= LONGEST_MS:
+        raise ConfigurationError(f"{name} must be 0 ({zero}) to {LONGEST_MS} milliseconds, not {milliseconds}")
     return milliseconds / 1000
 
 

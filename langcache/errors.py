@@ -21,8 +21,10 @@
     |   |   |-- ConnectTimeout             no connection in time: nothing was sent
     |   |   |-- ReadTimeout                no complete answer in time
     |   |   |-- WriteTimeout               the request could not be sent in time
-    |   |   `-- PoolTimeout                no connection became free in time: nothing was sent
-    |   |-- ProxyError                     the proxy refused or failed
+    |   |   |-- PoolTimeout                no connection became free in time: nothing was sent
+    |   |   `-- DeadlineExceeded           the call as a whole took longer than it may
+    |   |-- CircuitOpen                    the service failed too often and is left alone: nothing was sent
+    |   |-- ProxyError                     the proxy refused or failed: nothing was sent
     |   |-- RemoteProtocolError            the answer is not valid HTTP
     |   |-- DecodingError                  the answer's body is not encoded as it says
     |   `-- ResponseTooLargeError          the answer's body is larger than is accepted
@@ -33,7 +35,8 @@
     `-- UnexpectedAwaitableError (TypeError)   something async was given to a sync call
 
 Errors carry facts, so that nobody has to know a status by heart: `retryable`, `retry_after`, `status_code`,
-`request_id`. A fact that is not known is None. The class follows the status, whatever the body is.
+`request_id`, `nothing_sent`; and how the call went: `attempts`, `elapsed`, `previous`. A fact that is not known is
+None. The class follows the status, whatever the body is.
 """
 
 from __future__ import annotations
@@ -42,10 +45,11 @@ import inspect
 import re
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
-from .http import NO_HEADERS, Headers, Response, display_url
+from .http import NO_HEADERS, Headers, Response, display_url, request_id_of
 from .models import problems
 
 __all__ = [
@@ -56,10 +60,12 @@ __all__ = [
     "BadRequestError",
     "BadRequestErrorResponseContent",
     "BadRequestErrorResponseContentData",
+    "CircuitOpen",
     "ClientClosedError",
     "ConfigurationError",
     "ConnectError",
     "ConnectTimeout",
+    "DeadlineExceeded",
     "DecodingError",
     "FailedDependencyError",
     "FailedDependencyErrorResponseContent",
@@ -107,7 +113,6 @@ RETRYABLE_STATUSES = frozenset({429, 500, 502, 503, 504})
 """The statuses after which the same request may succeed a little later."""
 
 _NUMBER = re.compile(r"\s*[0-9]{1,18}(\.[0-9]*)?\s*")
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
 
 
 class RawResponse(Protocol):
@@ -149,6 +154,16 @@ class LangCacheError(Exception):
     """The problem that the body describes (`title`, `type`, `status`, `detail`, `instance`), where there is one."""
     retryable: bool | None = None
     """Whether the same request may succeed a little later; None where it cannot be told."""
+    nothing_sent: bool = False
+    """Whether it is certain that nothing of the request came to the service."""
+    attempts: int | None = None
+    """How many attempts the call took; None where it was not attempted."""
+    elapsed: float | None = None
+    """How many seconds the call took, with all its attempts and waits."""
+    previous: tuple[LangCacheError, ...] = ()
+    """What the attempts before this one ended with, the first one first."""
+    client_request_id: str | None = None
+    """The id that the client gave the call; it is sent with each attempt, and is in the log."""
 
     def __init__(self, message: str, raw_response: RawResponse | None = None, body: str | None = None) -> None:
         self.message = message
@@ -172,7 +187,7 @@ class LangCacheError(Exception):
     @property
     def request_id(self) -> str | None:
         """The service's id for the exchange, for its operators; None where it sent none."""
-        return next((self.headers[name] for name in _REQUEST_ID_HEADERS if name in self.headers), None)
+        return request_id_of(self.headers)
 
     def __str__(self) -> str:
         return self.message
@@ -359,6 +374,8 @@ class NetworkError(RequestError):
 class ConnectError(NetworkError):
     """No connection was made, so nothing was sent."""
 
+    nothing_sent = True
+
 
 class ReadError(NetworkError):
     """The connection broke before the answer was complete; the service may have done what was asked."""
@@ -375,6 +392,8 @@ class TimeoutException(RequestError):
 class ConnectTimeout(TimeoutException):
     """No connection was made in time, so nothing was sent."""
 
+    nothing_sent = True
+
 
 class ReadTimeout(TimeoutException):
     """No complete answer came in time; the service may have done what was asked."""
@@ -387,9 +406,45 @@ class WriteTimeout(TimeoutException):
 class PoolTimeout(TimeoutException):
     """No connection became free in time, so nothing was sent."""
 
+    nothing_sent = True
+
+
+class DeadlineExceeded(TimeoutException):
+    """The call as a whole - its attempts, waits, key providers and hooks - took longer than it may.
+
+    `during` is the command that was being performed: ``"send"``, ``"sleep"``, ``"resolve"`` or ``"wait"``.
+    """
+
+    def __init__(self, message: str, during: str = "") -> None:
+        super().__init__(message)
+        self.during = during
+
+
+class CircuitOpen(RequestError):
+    """The service failed too often and is left alone for a while, so nothing was sent.
+
+    `until` is when it is tried again, in UTC, and `retry_after` how many seconds that is from when this was raised.
+    """
+
+    nothing_sent = True
+
+    until: datetime | None
+
+    def __init__(self, message: str, until: datetime | None = None, seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.until = until
+        self._seconds = seconds
+
+    @property
+    def retry_after(self) -> float | None:
+        """How many seconds it is until the service is tried again."""
+        return self._seconds
+
 
 class ProxyError(RequestError):
-    """The proxy refused the connection or failed."""
+    """The proxy refused the connection or failed, so nothing was sent."""
+
+    nothing_sent = True
 
 
 class RemoteProtocolError(RequestError):
@@ -414,6 +469,7 @@ class ConfigurationError(LangCacheError, ValueError):
     """An argument or a setting cannot work; nothing was sent."""
 
     retryable = False
+    nothing_sent = True
 
 
 class UnknownTransportError(ConfigurationError):

@@ -19,10 +19,7 @@ from pydantic import SecretStr
 from langcache import LangCache, TLSConfig, TransportOptions
 from langcache.config import (
     DEFAULT_TIMEOUT_MS,
-    LONGEST_TIMEOUT_MS,
     UNSET,
-    BackoffStrategy,
-    RetryConfig,
     Settings,
     Unset,
     api_key_from_environment,
@@ -36,6 +33,7 @@ from langcache.config import (
     seconds,
 )
 from langcache.errors import ConfigurationError
+from langcache.policies import LONGEST_MS, BackoffStrategy, RetryConfig
 from langcache_transports.embedded import EmbeddedTransport
 
 HIDDEN = "sk-5ecret"
@@ -214,7 +212,7 @@ def test_a_timeout_is_given_in_milliseconds_and_0_is_no_limit(timeout_ms: float,
     assert settings(timeout_ms=timeout_ms).timeout == timeout
 
 
-@given(st.integers(1, LONGEST_TIMEOUT_MS) | st.floats(0.001, LONGEST_TIMEOUT_MS))
+@given(st.integers(1, LONGEST_MS) | st.floats(0.001, LONGEST_MS))
 def test_every_positive_timeout_is_a_limit(timeout_ms: float) -> None:
     timeout = seconds(timeout_ms)
     assert timeout is not None
@@ -222,9 +220,7 @@ def test_every_positive_timeout_is_a_limit(timeout_ms: float) -> None:
     assert timeout * 1000 == pytest.approx(timeout_ms)  # pyright: ignore[reportUnknownMemberType]
 
 
-@pytest.mark.parametrize(
-    "timeout_ms", [-1, -0.001, float("nan"), float("inf"), float("-inf"), LONGEST_TIMEOUT_MS + 1, 10**400]
-)
+@pytest.mark.parametrize("timeout_ms", [-1, -0.001, float("nan"), float("inf"), float("-inf"), LONGEST_MS + 1, 10**400])
 def test_a_timeout_that_is_no_time_is_refused(timeout_ms: float) -> None:
     words = f"timeout_ms must be 0 (no limit) to 2147483000 milliseconds, not {timeout_ms}"
     assert refusal(lambda: seconds(timeout_ms)) == words
@@ -471,13 +467,14 @@ def test_what_may_stand_for_retries_is_returned_as_it_is(value: Any) -> None:
 @pytest.mark.parametrize("name", ["retries", "retry_config"])
 def test_what_is_no_retry_config_is_refused_with_an_example(name: str, value: Any) -> None:
     assert refusal(lambda: checked_retries(name, value)) == (
-        f"{name} must be a RetryConfig, or None for no repetition, not {type(value).__name__}; "
-        'for example RetryConfig("backoff", BackoffStrategy(500, 60000, 1.5, 3600000), True)'
+        f"{name} must be a RetryPolicy or a RetryConfig, or None for no repetition, not {type(value).__name__}; "
+        "for example RetryPolicy(max_attempts=3), or "
+        'RetryConfig("backoff", BackoffStrategy(500, 60000, 1.5, 3600000), True)'
     )
 
 
 def test_a_client_is_refused_what_is_no_retry_config() -> None:
-    assert refusal(lambda: settings(retry_config=3)).startswith("retry_config must be a RetryConfig")
+    assert refusal(lambda: settings(retry_config=3)).startswith("retry_config must be a RetryPolicy or a RetryConfig")
 
 
 # UNSET

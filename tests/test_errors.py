@@ -26,10 +26,12 @@ from langcache.errors import (
     APIError,
     AuthenticationError,
     BadRequestError,
+    CircuitOpen,
     ClientClosedError,
     ConfigurationError,
     ConnectError,
     ConnectTimeout,
+    DeadlineExceeded,
     DecodingError,
     FailedDependencyError,
     ForbiddenError,
@@ -324,6 +326,8 @@ TREE: tuple[tuple[type[LangCacheError], tuple[type[BaseException], ...]], ...] =
     (ReadTimeout, (TimeoutException,)),
     (WriteTimeout, (TimeoutException,)),
     (PoolTimeout, (TimeoutException,)),
+    (DeadlineExceeded, (TimeoutException,)),
+    (CircuitOpen, (RequestError,)),
     (ProxyError, (RequestError,)),
     (RemoteProtocolError, (RequestError,)),
     (DecodingError, (RequestError,)),
@@ -635,7 +639,7 @@ def test_a_pickle_keeps_the_bytes_of_a_foreign_response() -> None:
 
 def test_a_pickle_keeps_what_was_added_to_an_error() -> None:
     error = ConnectError("boom")
-    error.attempts = 3  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    error.attempts = 3
     assert pickled(error).attempts == 3
 
 

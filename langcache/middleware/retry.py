@@ -1,4 +1,4 @@
-"""Retries as the specification's `RetryConfig` describes them; without one a call is attempted once."""
+"""Retries: a call that failed is attempted again, as a `RetryPolicy` or the specification's `RetryConfig` says."""
 
 from __future__ import annotations
 
@@ -7,90 +7,89 @@ import random
 import time
 from collections.abc import Callable
 
-from ..config import UNSET, BackoffStrategy, RetryConfig, Settings, Unset
-from ..errors import RETRYABLE_STATUSES, LangCacheError, NetworkError, TimeoutException
+from ..config import UNSET, Settings, Unset
+from ..errors import DeadlineExceeded, LangCacheError
 from ..hookspecs import hookimpl
 from ..http import Request, Response
+from ..policies import RetryConfig, RetryPolicy
+from ..processes import PerProcess
 from ..steps import Middleware, Next, Steps, sleep
-
-DEFAULT_JITTER_MS = 1_000
-"""The largest random part of a wait, in milliseconds, where a BackoffStrategy gives none."""
-
+from .schedules import Budget, Failure, PolicySchedule, Schedule, SpecifiedSchedule, Uniform
 
 _logger = logging.getLogger("langcache")
 
 
 class Retry:
-    """Repeats a call that failed, after a wait that grows, until it succeeds or `max_elapsed_time` is over.
+    """Repeats a call that failed, after a wait that grows, for as long as its schedule says.
 
-    The call's own ``retries`` stands before the client's: a RetryConfig, or None for no repetition. `clock` gives
-    seconds, and `uniform` a random number from a range; `tell` takes a line for the log, with its %-arguments.
+    The call's own ``retries`` stands before the client's; None is for no repetition, and then a call is attempted once.
+    The error that ends a call says how many attempts there were, how many seconds they took, and what the earlier ones
+    ended with. `clock` gives seconds, and `uniform` a random number from a range; `tell` takes a line for the log, with
+    its %-arguments.
     """
 
     def __init__(
         self,
-        config: RetryConfig | None = None,
+        config: RetryConfig | RetryPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
-        uniform: Callable[[float, float], float] = random.uniform,
+        uniform: Uniform = random.uniform,
         tell: Callable[..., None] = _logger.info,
     ) -> None:
         self._config = config
         self._clock = clock
         self._uniform = uniform
         self._tell = tell
+        # At a fork, a thread may hold a lock that the child does not have.
+        self._budgets = PerProcess(dict[tuple[int, float], Budget])
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Repeat this call as it is configured."""
-        chosen = request.options.get("retries", UNSET)
-        config: RetryConfig | None = self._config if isinstance(chosen, Unset) else chosen
-        if config is None or config.strategy != "backoff":
-            return (yield from call_next(request))
-        return (yield from self._repeat(request, call_next, config))
-
-    def _repeat(self, request: Request, call_next: Next, config: RetryConfig) -> Steps[Response]:
-        start, repetition = self._clock(), 0
+        start, schedule = self._clock(), self._schedule(request)
+        previous: list[LangCacheError] = []
         while True:
             try:
-                return (yield from call_next(request))
+                response = yield from call_next(request)
+                break
             except LangCacheError as error:
-                if not _is_repeated(error, config):
-                    raise
-                delay = self._delay(error, config.backoff, repetition, self._clock() - start)
+                elapsed = self._clock() - start
+                delay = self._delay(schedule, error, request, len(previous), elapsed)
                 if delay is None:
+                    error.attempts, error.elapsed = len(previous) + 1, elapsed
+                    error.previous = tuple(earlier for earlier in previous if earlier is not error)
+                    previous.clear()  # their tracebacks hold this frame: with them in it, reference cycles
                     raise
                 self._tell("%s: %s; repeating it in %.3f s", request.operation, _reason(error), delay)
+                previous.append(error)
             yield from sleep(delay)
-            repetition += 1
+        if schedule is not None:
+            schedule.succeeded(len(previous))
+        if not previous:
+            return response
+        attempts = len(previous) + 1
+        previous.clear()
+        return response.with_extensions(attempts=attempts)
 
-    def _delay(self, error: LangCacheError, backoff: BackoffStrategy, repetition: int, elapsed: float) -> float | None:
-        """Return how many seconds to wait, or None to give up."""
-        left = backoff.max_elapsed_time / 1000 - elapsed
-        asked = error.retry_after
-        if asked:  # the service's own word, as long as there is time for it
-            return asked if asked <= left else None
-        return self._backoff(backoff, repetition) if left >= 0 else None
+    def _delay(
+        self, schedule: Schedule | None, error: LangCacheError, request: Request, repetition: int, elapsed: float
+    ) -> float | None:
+        if schedule is None or isinstance(error, DeadlineExceeded):
+            return None
+        deadline: float | None = request.options.get("deadline")
+        left = None if deadline is None else deadline - self._clock()
+        return schedule.delay(Failure(error, request, repetition, elapsed, left))
 
-    def _backoff(self, backoff: BackoffStrategy, repetition: int) -> float:
-        jitter = DEFAULT_JITTER_MS if backoff.jitter_ms is None else backoff.jitter_ms
-        try:
-            wait = backoff.initial_interval * float(backoff.exponent) ** repetition
-        except OverflowError:  # after thousands of repetitions
-            wait = backoff.max_interval
-        return min(wait + self._uniform(0, jitter), backoff.max_interval) / 1000
+    def _schedule(self, request: Request) -> Schedule | None:
+        chosen = request.options.get("retries", UNSET)
+        config: RetryConfig | RetryPolicy | None = self._config if isinstance(chosen, Unset) else chosen
+        if config is None:
+            return None
+        if isinstance(config, RetryConfig):
+            return SpecifiedSchedule(config, self._uniform)
+        return PolicySchedule(config, self._budget(config), self._uniform)
 
-
-def _is_repeated(error: LangCacheError, config: RetryConfig) -> bool:
-    if isinstance(error, (NetworkError, TimeoutException)):
-        return config.retry_connection_errors
-    status = error.status_code
-    if not config.status_codes_override:
-        return status in RETRYABLE_STATUSES
-    return any(_covers(str(pattern), status) for pattern in config.status_codes_override)
-
-
-def _covers(pattern: str, status: int) -> bool:
-    """Say whether a status such as "503", or a class of them such as "5XX", covers `status`."""
-    return pattern[0] == str(status)[0] if "X" in pattern.upper() else pattern == str(status)
+    def _budget(self, policy: RetryPolicy) -> Budget:
+        budgets, key = self._budgets.get(), (policy.burst, policy.budget_ratio)
+        return budgets.get(key) or budgets.setdefault(key, Budget(policy.burst))
 
 
 def _reason(error: LangCacheError) -> str:

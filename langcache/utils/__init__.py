@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from ..config import BackoffStrategy, Logger, RetryConfig
+from ..config import Logger
+from ..policies import BackoffStrategy, RetryConfig
 
 __all__ = ["BackoffStrategy", "Logger", "RetryConfig"]

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import pytest
 
 from langcache import LangCache, RetryConfig, errors
-from langcache.config import BackoffStrategy
 from langcache.models import SearchStrategy
+from langcache.policies import BackoffStrategy
 from langcache_transports.embedded import DataPlane, EmbeddedTransport
 from tests.local_server import LocalServer
 
