@@ -37,8 +37,16 @@ class AttemptLog:
 
     def _tell(self, request: Request, start: float, outcome: str) -> None:
         milliseconds = (self._clock() - start) * 1000
-        url = display_url(request.url)
-        self._logger.debug("%s: %s %s -> %s in %.1f ms", request.operation, request.method, url, outcome, milliseconds)
+        identity = request.options.get("request_id", "")
+        self._logger.debug(
+            "%s: %s %s -> %s in %.1f ms%s",
+            request.operation,
+            request.method,
+            display_url(request.url),
+            outcome,
+            milliseconds,
+            f" [{identity}]" if identity else "",
+        )
 
 
 def _outcome(error: BaseException) -> str:

@@ -1,0 +1,211 @@
+"""Circuit breaker: a service that fails again and again is left alone for a while, and calls fail at once.
+
+    closed --(too many failures)--> open --(open_ms are over)--> half-open --(a probe succeeds)--> closed
+                                     ^                               |
+                                     `-----(a probe fails)-----------'
+
+1. A circuit is changed under its lock, which is never held across a yield.
+2. Each call that is let through has a ticket: the number of the circuit's state. When the call ends and the state is
+   another by then, what came of it counts as nothing.
+3. A probe that ends without telling anything - it was cancelled, say - makes room for the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Final
+
+from ..config import UNSET, Settings, Unset
+from ..errors import CircuitOpen, DeadlineExceeded, LangCacheError, PoolTimeout, RequestError, ResponseTooLargeError
+from ..hookspecs import hookimpl
+from ..http import Request, Response, display_url
+from ..policies import BreakerPolicy
+from ..processes import PerProcess
+from ..steps import Middleware, Next, Steps
+
+MOST_CIRCUITS: Final = 256
+"""How many circuits a client remembers; those that are closed are forgotten first."""
+
+_UNTOLD: Final = frozenset({408, 424, 429})
+"""Statuses that say neither that the service works nor that it fails."""
+
+_logger = logging.getLogger("langcache")
+
+
+class Circuit:
+    """The state of the way to one service; times are seconds on one clock. It is shared by threads."""
+
+    def __init__(self, policy: BreakerPolicy) -> None:
+        self._policy = policy
+        self._lock = threading.Lock()
+        self._state = 0
+        """The number of the state: it changes whenever the circuit opens or closes."""
+        self._open_until: float | None = None
+        """None while the circuit is closed."""
+        self._probing = 0
+        self._failed: deque[bool] = deque()
+        """Which of the last calls failed, the oldest first."""
+        self._failures = 0
+        self._on_end = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all calls are let through."""
+        return self._open_until is None
+
+    def enter(self, now: float) -> int | None:
+        """Return a ticket for a call, or None where it is not let through."""
+        with self._lock:
+            if self._open_until is not None:
+                if now < self._open_until or self._probing >= self._policy.probes:
+                    return None
+                self._probing += 1
+            return self._state
+
+    def left(self, now: float) -> float:
+        """Return how many seconds it is at the least until a call is let through."""
+        with self._lock:
+            return 0.0 if self._open_until is None else max(self._open_until - now, 0.0)
+
+    def leave(self, ticket: int, failed: bool | None, now: float) -> bool | None:
+        """Take back a ticket, with whether the call failed, or None where it told nothing.
+
+        Return True where that opened the circuit, False where it closed it, and None where it did neither.
+        """
+        with self._lock:
+            if ticket != self._state:
+                return None
+            if self._open_until is not None:
+                self._probing -= 1
+                if failed is None:
+                    return None
+                return self._open(now) if failed else self._close()
+            if failed is None:
+                return None
+            self._count(failed)
+            return self._open(now) if self._is_too_much() else None
+
+    def _count(self, failed: bool) -> None:
+        self._on_end = self._on_end + 1 if failed else 0
+        self._failed.append(failed)
+        self._failures += failed
+        if len(self._failed) > self._policy.window:
+            self._failures -= self._failed.popleft()
+
+    def _is_too_much(self) -> bool:
+        if self._on_end >= self._policy.consecutive_failures:
+            return True
+        known = len(self._failed)
+        return known >= self._policy.minimum_calls and self._failures >= self._policy.failure_rate * known
+
+    def _open(self, now: float) -> bool:
+        self._open_until = now + self._policy.open_ms / 1000
+        self._begin_anew()
+        return True
+
+    def _close(self) -> bool:
+        self._open_until = None
+        self._begin_anew()
+        return False
+
+    def _begin_anew(self) -> None:
+        self._state += 1
+        self._probing = self._failures = self._on_end = 0
+        self._failed.clear()
+
+
+class CircuitBreaker:
+    """Lets calls through as the circuits say; the call's own ``breaker`` stands before the client's.
+
+    `clock` gives seconds, and `tell` takes a line for the log, with its %-arguments.
+    """
+
+    def __init__(
+        self,
+        policy: BreakerPolicy | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        tell: Callable[..., None] = _logger.warning,
+    ) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._tell = tell
+        # At a fork, a thread may hold a lock that the child does not have.
+        self._circuits = PerProcess(dict[tuple[BreakerPolicy, str], Circuit])
+
+    def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
+        """Let this call through, or raise CircuitOpen."""
+        chosen = request.options.get("breaker", UNSET)
+        policy: BreakerPolicy | None = self._policy if isinstance(chosen, Unset) else chosen
+        if policy is None:
+            return (yield from call_next(request))
+        circuit = self._circuit(policy, _origin(request.url))
+        ticket = circuit.enter(self._clock())
+        if ticket is None:
+            raise self._refusal(circuit, request)
+        failed: bool | None = None
+        try:
+            response = yield from call_next(request)
+            failed = False
+        except LangCacheError as error:
+            failed = tells_failure(error)
+            raise
+        finally:
+            self._tell_change(circuit.leave(ticket, failed, self._clock()), policy, request)
+        return response
+
+    def _circuit(self, policy: BreakerPolicy, origin: str) -> Circuit:
+        circuits = self._circuits.get()
+        key = policy, origin
+        circuit = circuits.get(key)
+        if circuit is None:
+            if len(circuits) >= MOST_CIRCUITS:
+                for other, known in list(circuits.items()):
+                    if known.is_closed:
+                        circuits.pop(other, None)
+            circuit = circuits.setdefault(key, Circuit(policy))  # atomic: all threads get the same
+        return circuit
+
+    def _refusal(self, circuit: Circuit, request: Request) -> CircuitOpen:
+        left = circuit.left(self._clock())
+        until = datetime.now(timezone.utc) + timedelta(seconds=left)
+        when = f"until {until.isoformat(timespec='milliseconds')}" if left else "while it is being tried again"
+        where = display_url(_origin(request.url))
+        return CircuitOpen(f"{request.operation}: {where} failed too often and is left alone {when}", until, left)
+
+    def _tell_change(self, opened: bool | None, policy: BreakerPolicy, request: Request) -> None:
+        if opened is None:
+            return
+        where = display_url(_origin(request.url))
+        if opened:
+            self._tell("%s failed too often: it is left alone for %.3g s", where, policy.open_ms / 1000)
+        else:
+            self._tell("%s works again", where)
+
+
+def tells_failure(error: LangCacheError) -> bool | None:
+    """Say whether `error` tells that the service fails (True), that it is there (False), or nothing (None)."""
+    if isinstance(error, DeadlineExceeded):
+        return True if error.during == "send" else None
+    if isinstance(error, RequestError):
+        if isinstance(error, PoolTimeout):
+            return None
+        return not isinstance(error, ResponseTooLargeError)
+    if not error.status_code or error.status_code in _UNTOLD:
+        return None
+    return error.status_code >= 500
+
+
+def _origin(url: str) -> str:
+    """Return a URL's scheme and authority."""
+    return url[: url.find("/", url.find("://") + 3)]
+
+
+@hookimpl(trylast=True)
+def langcache_call_middleware(settings: Settings) -> Middleware:
+    """Stand around retries: what counts is what became of a call in the end."""
+    return CircuitBreaker(settings.breaker)

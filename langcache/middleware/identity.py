@@ -1,0 +1,50 @@
+"""Identity: every call has an id, which is sent with its attempts, and is on its errors and its lines in the log."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ..config import Settings
+from ..errors import LangCacheError
+from ..hookspecs import hookimpl
+from ..http import Request, Response
+from ..steps import Middleware, Next, Steps
+
+
+def random_id() -> str:
+    """Return 32 random hexadecimal digits, as a trace id of W3C Trace Context has them."""
+    return os.urandom(16).hex()
+
+
+class RequestIdentity:
+    """Gives each call an id, made with `make`, and sends it in `header`, or not at all for None.
+
+    An id that the caller gives in that header, for this call, is the call's.
+    """
+
+    def __init__(self, header: str | None, make: Callable[[], str] = random_id) -> None:
+        self._header = header
+        self._make = make
+
+    def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
+        """Give this call its id."""
+        given = None if self._header is None else request.headers.get(self._header)
+        identity = given or self._make()
+        request = request.with_options(request_id=identity)
+        if self._header is not None and given is None:
+            request = request.with_headers({self._header: identity})
+        try:
+            response = yield from call_next(request)
+        except LangCacheError as error:
+            error.client_request_id = identity
+            raise
+        if not isinstance(response, Response):  # the mistake of a middleware, which whoever asked is told of
+            return response
+        return response.with_extensions(request_id=identity)
+
+
+@hookimpl(tryfirst=True)
+def langcache_call_middleware(settings: Settings) -> Middleware:
+    """Stand outermost, so that everybody knows the id."""
+    return RequestIdentity(settings.request_id_header)
