@@ -13,13 +13,16 @@ __version__ = "1.0.0"
 if TYPE_CHECKING:
     from . import errors, httpclient, models, types, utils
     from .client import LangCache
-    from .config import UNSET, BackoffStrategy, RetryConfig
+    from .config import UNSET
+    from .credentials import Credential, KeyFile
     from .hookspecs import hookimpl
     from .http import Headers, Request, Response
+    from .policies import BackoffStrategy, BreakerPolicy, RetryConfig, RetryPolicy
     from .steps import Middleware, Next, Steps
     from .steps import resolve as resolve
     from .steps import send as send
     from .steps import sleep as sleep
+    from .steps import wait as wait
     from .tls import TLSConfig
     from .transport import AsyncTransport, Transport, TransportOptions
 
@@ -27,13 +30,17 @@ __all__ = [
     "UNSET",
     "AsyncTransport",
     "BackoffStrategy",
+    "BreakerPolicy",
+    "Credential",
     "Headers",
+    "KeyFile",
     "LangCache",
     "Middleware",
     "Next",
     "Request",
     "Response",
     "RetryConfig",
+    "RetryPolicy",
     "Steps",
     "TLSConfig",
     "Transport",
@@ -49,10 +56,12 @@ __all__ = [
 # What a middleware uses is not among them: `from langcache import *` must not replace a program's own `sleep`.
 _MODULES = {
     "client": ["LangCache"],
-    "config": ["UNSET", "BackoffStrategy", "RetryConfig"],
+    "config": ["UNSET"],
+    "credentials": ["Credential", "KeyFile"],
     "hookspecs": ["hookimpl"],
     "http": ["Headers", "Request", "Response"],
-    "steps": ["Middleware", "Next", "Steps", "resolve", "send", "sleep"],
+    "policies": ["BackoffStrategy", "BreakerPolicy", "RetryConfig", "RetryPolicy"],
+    "steps": ["Middleware", "Next", "Steps", "resolve", "send", "sleep", "wait"],
     "tls": ["TLSConfig"],
     "transport": ["AsyncTransport", "Transport", "TransportOptions"],
 }

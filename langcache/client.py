@@ -10,15 +10,15 @@ from typing import NoReturn
 from typing_extensions import Self
 
 from .config import (
+    DEFAULT_REQUEST_ID_HEADER,
     UNSET,
-    ApiKey,
-    KeyProvider,
     Logger,
     OptionalNullable,
-    RetryConfig,
+    Retries,
     read_settings,
     read_transport_options,
 )
+from .credentials import ApiKey, KeyProvider
 from .errors import ConfigurationError
 from .models import (
     ConversationalSearchResponseContent,
@@ -33,6 +33,7 @@ from .models import (
 from .operations import CONVERSATIONAL_SEARCH, DELETE_BY_ID, DELETE_QUERY, FLUSH, HEALTH, SEARCH, SET
 from .pipeline import CallOptions, Pipeline, Transports
 from .plugins import SUPPLIED_TRANSPORT, Plugins
+from .policies import BreakerPolicy, OnFailure
 from .tls import TLSConfig
 from .transport import AsyncTransport, Transport, TransportOptions
 
@@ -43,14 +44,26 @@ class LangCache:
     It is shared by threads and by tasks. ``with`` and ``async with`` close the connections that it opened; one that
     is dropped is closed when it is collected.
 
-    Every method takes, beside its own arguments, these for the one call: `retries`, a RetryConfig or None for no
-    repetition; `server_url`; `timeout_ms`, how long an attempt may take, in milliseconds, 0 for no limit; and
-    `http_headers`, which are sent as well. Every method raises
+    Every method takes, beside its own arguments, these for the one call:
+
+    - `retries`, a RetryPolicy or a RetryConfig, or None for no repetition;
+    - `server_url`;
+    - `timeout_ms`, how long an attempt may take, in milliseconds, and `deadline_ms`, how long the call may take with
+      everything that it does; 0 for no limit;
+    - `http_headers`, which are sent as well;
+    - `breaker`, a BreakerPolicy, or None to be let through whatever the service did before;
+    - `on_failure`, ``"raise"`` or ``"miss"``: what becomes of it where the service does not serve it.
+
+    Every method raises
 
     - `langcache.errors.LangCacheError`, or the subclass of its status, for an error answer;
     - `langcache.errors.RequestError`, or a subclass, where there is no answer;
     - ValueError (`langcache.errors.ConfigurationError` or pydantic's ValidationError) where an argument or a setting
       cannot work, before anything is sent.
+
+    With ``on_failure="miss"`` nothing is raised where the fault is the service's or the network's: a search finds
+    nothing, a `set` returns an empty `entry_id`, a delete has deleted nothing; the result's ``metadata.degraded`` is
+    the error, and the log has a warning. `health` raises always.
     """
 
     def __init__(
@@ -60,7 +73,7 @@ class LangCache:
         cache_id: str | None = None,
         client: object | None = None,
         async_client: object | None = None,
-        retry_config: OptionalNullable[RetryConfig] = UNSET,
+        retry_config: Retries = UNSET,
         timeout_ms: float | None = None,
         debug_logger: Logger | None = None,
         *,
@@ -75,20 +88,27 @@ class LangCache:
         connect_timeout_ms: float | None = None,
         idle_timeout_ms: float | None = None,
         max_response_bytes: int | None = None,
+        deadline_ms: float | None = None,
+        breaker: BreakerPolicy | None = None,
+        on_failure: OnFailure = "raise",
+        request_id_header: str | None = DEFAULT_REQUEST_ID_HEADER,
+        without: Iterable[str] = (),
     ) -> None:
         """Make a client; nothing is sent, and the URL, the key and the cache id are checked by the first call.
 
         Args:
             server_url: where the service is, with a scheme: ``https://...``, or ``embedded://`` for the data plane
                 in this process. None is the environment's LANGCACHE_SERVER_URL.
-            api_key: the key, or a plain or async callable that returns it and is asked before every attempt.
-                None is the environment's LANGCACHE_API_KEY.
+            api_key: the key, or a plain or async callable that returns it and is asked before every attempt. Where it
+                returns a `langcache.Credential`, that is kept until it expires or is refused. `langcache.KeyFile`
+                reads a file. None is the environment's LANGCACHE_API_KEY.
             cache_id: the cache. None is the environment's LANGCACHE_CACHE_ID.
             client: the caller's own HTTP client for sync calls, which is used as it is set up and never closed: an
                 httpx, requests or urllib3 one, or a wrapper (see `langcache.httpclient`). It may bring the
                 authentication, so that a key is not required.
             async_client: the same for async calls: an httpx or aiohttp one, or a wrapper.
-            retry_config: whether and how failed calls are repeated; they are not where there is none.
+            retry_config: whether and how failed calls are repeated, a RetryPolicy or the specification's RetryConfig;
+                they are not where there is none.
             timeout_ms: how long an attempt may take, in milliseconds; 0 for no limit, None for 10 seconds.
             debug_logger: what the debug log goes to; the environment's LANGCACHE_DEBUG shows it on standard error.
             transport: which transport sends: a name that a plugin answers to, such as ``"urllib3"`` (the default)
@@ -109,12 +129,32 @@ class LangCache:
             idle_timeout_ms: how long a connection may have been idle to be used again, in milliseconds; 0 for a new
                 one every time, None for 50 seconds.
             max_response_bytes: how large an answer's body may be when it is decoded; None for 64 MiB.
+            deadline_ms: how long a call may take, in milliseconds, with all its attempts, waits, key providers and
+                middleware; 0 or None for no limit.
+            breaker: when a service that fails is left alone for a while; None for never.
+            on_failure: ``"raise"``, or ``"miss"`` to go on without the service where that does not serve a call.
+            request_id_header: the header that carries each call's id; None to send none.
+            without: the names of built-in middleware that is left out, for that of a plugin to take its place:
+                identity, fail_open, deadline, circuit_breaker, retry, logging, auth, error_mapping, redirects.
         """
         if (client is not None and transport is not None) or (async_client is not None and async_transport is not None):
             raise ConfigurationError("Give client or transport, and async_client or async_transport, but not both")
-        loaded = Plugins(plugins)
+        loaded = Plugins(plugins, without)
         own, own_async = client is not None, client is not None or async_client is not None
-        settings = read_settings(server_url, api_key, cache_id, retry_config, timeout_ms, debug_logger, own, own_async)
+        settings = read_settings(
+            server_url,
+            api_key,
+            cache_id,
+            retry_config,
+            timeout_ms,
+            debug_logger,
+            deadline_ms=deadline_ms,
+            breaker=breaker,
+            on_failure=on_failure,
+            request_id_header=request_id_header,
+            own_client=own,
+            own_async_client=own_async,
+        )
         self._transports = Transports(
             loaded,
             read_transport_options(
@@ -179,10 +219,13 @@ class LangCache:
         response: str,
         attributes: Mapping[str, str] | None = None,
         ttl_millis: int | None = None,
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> SetResponse:
         """Store `response` under `prompt`.
 
@@ -195,12 +238,12 @@ class LangCache:
         Returns:
             The new entry's id, as ``entry_id``.
 
-        `retries`, `server_url`, `timeout_ms`, `http_headers` and what is raised: see the class.
+        The arguments that all methods take, and what is raised: see the class.
         """
         return self._pipeline.call(
             SET,
             {"prompt": prompt, "response": response, "attributes": attributes, "ttl_millis": ttl_millis},
-            CallOptions(retries, server_url, timeout_ms, http_headers),
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     async def set_async(
@@ -210,16 +253,19 @@ class LangCache:
         response: str,
         attributes: Mapping[str, str] | None = None,
         ttl_millis: int | None = None,
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> SetResponse:
         """The same as `set`, for async programs."""
         return await self._pipeline.call_async(
             SET,
             {"prompt": prompt, "response": response, "attributes": attributes, "ttl_millis": ttl_millis},
-            CallOptions(retries, server_url, timeout_ms, http_headers),
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     def search(
@@ -230,10 +276,13 @@ class LangCache:
         search_strategies: Iterable[SearchStrategy | str] | None = None,
         attributes: Mapping[str, str] | None = None,
         max_results: int | None = None,
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> SearchResponse:
         """Look for entries whose prompt is like `prompt`.
 
@@ -247,7 +296,7 @@ class LangCache:
         Returns:
             The entries that were found, the best first, as ``data``; an empty list on a miss.
 
-        `retries`, `server_url`, `timeout_ms`, `http_headers` and what is raised: see the class.
+        The arguments that all methods take, and what is raised: see the class.
         """
         return self._pipeline.call(
             SEARCH,
@@ -258,7 +307,7 @@ class LangCache:
                 "attributes": attributes,
                 "max_results": max_results,
             },
-            CallOptions(retries, server_url, timeout_ms, http_headers),
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     async def search_async(
@@ -269,10 +318,13 @@ class LangCache:
         search_strategies: Iterable[SearchStrategy | str] | None = None,
         attributes: Mapping[str, str] | None = None,
         max_results: int | None = None,
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> SearchResponse:
         """The same as `search`, for async programs."""
         return await self._pipeline.call_async(
@@ -284,7 +336,7 @@ class LangCache:
                 "attributes": attributes,
                 "max_results": max_results,
             },
-            CallOptions(retries, server_url, timeout_ms, http_headers),
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     def conversational_search(
@@ -296,10 +348,13 @@ class LangCache:
         attributes: Mapping[str, str] | None = None,
         max_results: int | None = None,
         context: Iterable[str] | None = None,
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> ConversationalSearchResponseContent:
         """Look for entries whose prompt is like `prompt`, as it is meant in its conversation.
 
@@ -311,7 +366,7 @@ class LangCache:
         Returns:
             The entries that were found as ``data``, and the prompt with its context worked in as ``actual_prompt``.
 
-        `retries`, `server_url`, `timeout_ms`, `http_headers` and what is raised: see the class.
+        The arguments that all methods take, and what is raised: see the class.
         """
         return self._pipeline.call(
             CONVERSATIONAL_SEARCH,
@@ -323,7 +378,7 @@ class LangCache:
                 "max_results": max_results,
                 "context": context,
             },
-            CallOptions(retries, server_url, timeout_ms, http_headers),
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     async def conversational_search_async(
@@ -335,10 +390,13 @@ class LangCache:
         attributes: Mapping[str, str] | None = None,
         max_results: int | None = None,
         context: Iterable[str] | None = None,
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> ConversationalSearchResponseContent:
         """The same as `conversational_search`, for async programs."""
         return await self._pipeline.call_async(
@@ -351,51 +409,64 @@ class LangCache:
                 "max_results": max_results,
                 "context": context,
             },
-            CallOptions(retries, server_url, timeout_ms, http_headers),
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     def delete_by_id(
         self,
         *,
         entry_id: str,
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> None:
         """Delete the entry with this id.
 
         Args:
             entry_id: the id that `set` returned.
 
-        `retries`, `server_url`, `timeout_ms`, `http_headers` and what is raised: see the class.
+        The arguments that all methods take, and what is raised: see the class.
         """
         return self._pipeline.call(
-            DELETE_BY_ID, {"entry_id": entry_id}, CallOptions(retries, server_url, timeout_ms, http_headers)
+            DELETE_BY_ID,
+            {"entry_id": entry_id},
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     async def delete_by_id_async(
         self,
         *,
         entry_id: str,
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> None:
         """The same as `delete_by_id`, for async programs."""
         return await self._pipeline.call_async(
-            DELETE_BY_ID, {"entry_id": entry_id}, CallOptions(retries, server_url, timeout_ms, http_headers)
+            DELETE_BY_ID,
+            {"entry_id": entry_id},
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     def delete_query(
         self,
         *,
         attributes: Mapping[str, str],
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> DeleteQueryResponse:
         """Delete the entries that carry all of these attributes.
 
@@ -405,80 +476,107 @@ class LangCache:
         Returns:
             How many entries were deleted, as ``deleted_entries_count``.
 
-        `retries`, `server_url`, `timeout_ms`, `http_headers` and what is raised: see the class.
+        The arguments that all methods take, and what is raised: see the class.
         """
         return self._pipeline.call(
-            DELETE_QUERY, {"attributes": attributes}, CallOptions(retries, server_url, timeout_ms, http_headers)
+            DELETE_QUERY,
+            {"attributes": attributes},
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     async def delete_query_async(
         self,
         *,
         attributes: Mapping[str, str],
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> DeleteQueryResponse:
         """The same as `delete_query`, for async programs."""
         return await self._pipeline.call_async(
-            DELETE_QUERY, {"attributes": attributes}, CallOptions(retries, server_url, timeout_ms, http_headers)
+            DELETE_QUERY,
+            {"attributes": attributes},
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     def flush(
         self,
         *,
         request: FlushRequest | FlushRequestTypedDict | None = None,  # noqa: ARG002 - it says nothing
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> None:
         """Delete all entries of the cache.
 
         Args:
             request: nothing; some programs pass an empty one.
 
-        `retries`, `server_url`, `timeout_ms`, `http_headers` and what is raised: see the class.
+        The arguments that all methods take, and what is raised: see the class.
         """
-        return self._pipeline.call(FLUSH, {}, CallOptions(retries, server_url, timeout_ms, http_headers))
+        return self._pipeline.call(
+            FLUSH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        )
 
     async def flush_async(
         self,
         *,
         request: FlushRequest | FlushRequestTypedDict | None = None,  # noqa: ARG002 - it says nothing
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> None:
         """The same as `flush`, for async programs."""
-        return await self._pipeline.call_async(FLUSH, {}, CallOptions(retries, server_url, timeout_ms, http_headers))
+        return await self._pipeline.call_async(
+            FLUSH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        )
 
     def health(
         self,
         *,
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> HealthResponse:
         """Ask a self-managed service for its health; one that is not healthy answers with an error.
 
         Returns:
             The service's answer, whose form is undocumented, as ``details``.
 
-        `retries`, `server_url`, `timeout_ms`, `http_headers` and what is raised: see the class.
+        The arguments that all methods take, and what is raised: see the class.
         """
-        return self._pipeline.call(HEALTH, {}, CallOptions(retries, server_url, timeout_ms, http_headers))
+        return self._pipeline.call(
+            HEALTH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        )
 
     async def health_async(
         self,
         *,
-        retries: OptionalNullable[RetryConfig] = UNSET,
+        retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
+        deadline_ms: float | None = None,
+        breaker: OptionalNullable[BreakerPolicy] = UNSET,
+        on_failure: OnFailure | None = None,
     ) -> HealthResponse:
         """The same as `health`, for async programs."""
-        return await self._pipeline.call_async(HEALTH, {}, CallOptions(retries, server_url, timeout_ms, http_headers))
+        return await self._pipeline.call_async(
+            HEALTH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        )

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from .errors import ConfigurationError, ResponseValidationError
 from .http import NO_HEADERS, NO_OPTIONS, Headers, Request, Response
@@ -61,6 +61,8 @@ class Operation(Generic[Result]):
     status: int
     read: Callable[[Response], Result]
     idempotent: bool
+    substitute: Callable[[Request], bytes] | None = None
+    """Makes the body of the answer that stands for none, where a program is to go on without the service."""
 
     @cached_property
     def path_arguments(self) -> frozenset[str]:
@@ -163,6 +165,16 @@ def _health(response: Response) -> HealthResponse:
         return HealthResponse(details=response.text)
 
 
+def _always(body: bytes) -> Callable[[Request], bytes]:
+    return lambda _: body
+
+
+def _prompt_alone(request: Request) -> bytes:
+    """Return the answer to a conversational search that found nothing: the prompt with no context worked in."""
+    prompt = from_json(request.content or b"{}").get("prompt", "")
+    return to_json({"actualPrompt": prompt, "data": []})
+
+
 _CACHE = "/v1/caches/{cache_id}"
 
 SET = Operation(
@@ -173,6 +185,7 @@ SET = Operation(
     status=201,
     read=_json(SetResponse),
     idempotent=False,
+    substitute=_always(b'{"entryId":""}'),
 )
 SEARCH = Operation(
     name="search",
@@ -182,6 +195,7 @@ SEARCH = Operation(
     status=200,
     read=_json(SearchResponse),
     idempotent=True,
+    substitute=_always(b'{"data":[]}'),
 )
 CONVERSATIONAL_SEARCH = Operation(
     name="conversational_search",
@@ -191,6 +205,7 @@ CONVERSATIONAL_SEARCH = Operation(
     status=200,
     read=_json(ConversationalSearchResponseContent),
     idempotent=True,
+    substitute=_prompt_alone,
 )
 DELETE_BY_ID = Operation(
     name="delete_by_id",
@@ -200,6 +215,7 @@ DELETE_BY_ID = Operation(
     status=204,
     read=_nothing,
     idempotent=True,
+    substitute=_always(b""),
 )
 DELETE_QUERY = Operation(
     name="delete_query",
@@ -209,6 +225,7 @@ DELETE_QUERY = Operation(
     status=200,
     read=_json(DeleteQueryResponse),
     idempotent=True,
+    substitute=_always(b'{"deletedEntriesCount":0}'),
 )
 FLUSH = Operation(
     name="flush",
@@ -218,6 +235,7 @@ FLUSH = Operation(
     status=204,
     read=_nothing,
     idempotent=True,
+    substitute=_always(b""),
 )
 HEALTH = Operation(
     name="health",

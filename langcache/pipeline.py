@@ -5,29 +5,37 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from . import __version__
 from .config import (
     DEFAULT_TRANSPORT,
+    UNSET,
     OptionalNullable,
-    RetryConfig,
+    Retries,
     Settings,
     checked_base_url,
+    checked_breaker,
     checked_cache_id,
     checked_headers,
+    checked_on_failure,
     checked_retries,
+    deadline,
     scheme_of,
     seconds,
 )
 from .errors import ClientClosedError, ConfigurationError, PluginError, describe
-from .http import NO_HEADERS, Headers, Request, Response
+from .http import NO_HEADERS, Headers, Request, Response, request_id_of
+from .models.metadata import ResponseMetadata, ResultModel, keep_metadata
 from .operations import Operation, Target
 from .plugins import FALLBACK_ASYNC_TRANSPORT, NATIVE_ASYNC_TRANSPORT, Plugins
+from .policies import BreakerPolicy, OnFailure
 from .processes import PerProcess
 from .steps import compose, run, run_async
 from .transport import AsyncTransport, Transport, TransportOptions
@@ -41,12 +49,15 @@ _COMMON_HEADERS = Headers(
 
 @dataclass(frozen=True)
 class CallOptions:
-    """What a caller sets for one call alone; None, or UNSET for `retries`, leaves it to the client."""
+    """What a caller sets for one call alone; None, or UNSET where None says something, leaves it to the client."""
 
-    retries: OptionalNullable[RetryConfig]
+    retries: Retries
     server_url: str | None
     timeout_ms: float | None
     http_headers: Mapping[str, str] | None
+    deadline_ms: float | None = None
+    breaker: OptionalNullable[BreakerPolicy] = UNSET
+    on_failure: OnFailure | None = None
 
 
 class Pipeline:
@@ -69,7 +80,7 @@ class Pipeline:
             return transport.send(request)
 
         request = self._request(operation, arguments, options, self._settings.own_client)
-        return operation.parse(_checked(run(self._handle(request), transmit)))
+        return _result(operation, run(self._handle(request), transmit))
 
     async def call_async(
         self, operation: Operation[Result], arguments: Mapping[str, Any], options: CallOptions
@@ -82,7 +93,7 @@ class Pipeline:
             return await transport.send(request)
 
         request = self._request(operation, arguments, options, self._settings.own_async_client)
-        return operation.parse(_checked(await run_async(self._handle(request), transmit)))
+        return _result(operation, await run_async(self._handle(request), transmit))
 
     def explain(self) -> str:
         """Say what a call passes, outermost first, and what sends it."""
@@ -108,8 +119,18 @@ class Pipeline:
                 "own_client": own_client,
                 "retries": checked_retries("retries", options.retries),
                 "timeout_ms": self._settings.timeout_ms if options.timeout_ms is None else options.timeout_ms,
+                "deadline": self._deadline(options.deadline_ms),
+                "breaker": checked_breaker(options.breaker),
+                "on_failure": None if options.on_failure is None else checked_on_failure(options.on_failure),
+                "substitute": operation.substitute,
+                "parse": operation.parse,
             },
         )
+
+    def _deadline(self, deadline_ms: float | None) -> float | None:
+        """Return the moment on the monotonic clock at which the call is to be over, or None."""
+        limit = self._settings.deadline if deadline_ms is None else deadline(deadline_ms)
+        return None if limit is None else time.monotonic() + limit
 
     def _default_target(self) -> Target:
         if self._target is None:  # checked by the first call, and not by the constructor, as programs rely on
@@ -128,6 +149,26 @@ class Pipeline:
 
     def _checked_target(self, server_url: str | None) -> Target:
         return Target(checked_base_url(server_url), checked_cache_id(self._settings.cache_id), _COMMON_HEADERS)
+
+
+def _result(operation: Operation[Result], response: object) -> Result:
+    """Return what the answer says, with what is known of how it came about."""
+    checked = _checked(response)
+    result = operation.parse(checked)
+    if isinstance(result, ResultModel):
+        # Not the response itself, whose body would be kept with the result.
+        keep_metadata(result, partial(_metadata, checked.headers, checked.extensions))
+    return result
+
+
+def _metadata(headers: Headers, extensions: Mapping[str, Any]) -> ResponseMetadata:
+    degraded = extensions.get("degraded")
+    return ResponseMetadata(
+        request_id=extensions.get("request_id"),
+        server_request_id=request_id_of(headers) if degraded is None else degraded.request_id,
+        attempts=extensions.get("attempts", 1),
+        degraded=degraded,
+    )
 
 
 def _checked(result: object) -> Response:

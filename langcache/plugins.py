@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Any, cast
 
 import pluggy
@@ -20,7 +21,17 @@ import pluggy
 from . import hookspecs
 from .config import Settings
 from .errors import PluginError, UnknownTransportError, describe
-from .middleware import auth, error_mapping, logging, redirects, retry
+from .middleware import (
+    auth,
+    circuit_breaker,
+    deadline,
+    error_mapping,
+    fail_open,
+    identity,
+    logging,
+    redirects,
+    retry,
+)
 from .steps import Middleware
 from .transport import AsyncTransport, Transport, TransportOptions
 
@@ -40,19 +51,41 @@ SUPPLIED_TRANSPORT = "supplied"
 """The transport that sends with the caller's own HTTP client."""
 
 
+_INSIDE_OF_USERS = ("logging", "auth")
+_BUILT_IN_MIDDLEWARE: dict[str, ModuleType] = {
+    "logging": logging,
+    "auth": auth,
+    "circuit_breaker": circuit_breaker,
+    "retry": retry,
+    "deadline": deadline,
+    "fail_open": fail_open,
+    "identity": identity,
+    "error_mapping": error_mapping,
+    "redirects": redirects,
+}
+"""In the order in which they are registered, which is what makes the order of the stages."""
+
+
 class Plugins:
-    """The plugins of one client, and what their hooks give.
+    """The plugins of one client.
 
     The order within a stage is pluggy's, outermost first: ``tryfirst``, then the last registered before those
-    registered earlier, then ``trylast``. The built-in ones are registered so that a user's stand outside of auth and
-    logging, while retry, and error mapping with redirects inside of it, stay innermost in their stages.
+    registered earlier, then ``trylast``. The built-in ones are registered so that a user's stand
+
+    - once a call: inside of identity, fail-open and deadline, and outside of the circuit breaker and retry;
+    - once an attempt: outside of auth and logging, and of error mapping with redirects inside of it.
+
+    `without` names built-in ones that are left out, for a user's to take their place.
     """
 
-    def __init__(self, given: Iterable[object] = ()) -> None:
+    def __init__(self, given: Iterable[object] = (), without: Iterable[str] = ()) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
-        self._register(logging, "logging")
-        self._register(auth, "auth")
+        left_out = _checked_names(without)
+        built_in = {name: plugin for name, plugin in _BUILT_IN_MIDDLEWARE.items() if name not in left_out}
+        for name in _INSIDE_OF_USERS:
+            if name in built_in:
+                self._register(built_in.pop(name), name)
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise PluginError(f"plugins must be a list of plugins or of their names, not {type(given).__name__}")
         for plugin in given:
@@ -60,9 +93,8 @@ class Plugins:
                 self._load(PLUGIN_GROUP, plugin)
             else:
                 self._register(plugin)
-        self._register(retry, "retry")
-        self._register(error_mapping, "error_mapping")
-        self._register(redirects, "redirects")
+        for name, module in built_in.items():
+            self._register(module, name)
 
     def call_middleware(self, settings: Settings) -> list[Middleware]:
         """Return the middleware that sees a call once, outermost first."""
@@ -155,6 +187,18 @@ def _installed(group: str, _search_path: Sequence[str]) -> dict[str, EntryPoint]
 
 def _entry_points(group: str) -> dict[str, EntryPoint]:
     return _installed(group, tuple(sys.path))
+
+
+def _checked_names(without: Iterable[str]) -> list[str]:
+    """Return the names of the built-in middleware that is left out; raises PluginError where one is none."""
+    if isinstance(without, str) or not isinstance(without, Iterable):
+        raise PluginError(f"without must be a list of names of built-in middleware, not {type(without).__name__}")
+    names = list(without)
+    unknown = [name for name in names if name not in _BUILT_IN_MIDDLEWARE]
+    if unknown:
+        known = ", ".join(_BUILT_IN_MIDDLEWARE)
+        raise PluginError(f"without: there is no built-in middleware {unknown[0]!r}; there are {known}")
+    return names
 
 
 def _hook_problems(manager: pluggy.PluginManager, plugin: object) -> list[str]:

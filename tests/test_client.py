@@ -235,9 +235,9 @@ def test_a_timeout_that_is_none_is_refused(timeout_ms: Any) -> None:
 
 def test_a_retry_configuration_that_is_none_is_refused() -> None:
     wrong: Any = 3
-    with pytest.raises(errors.ConfigurationError, match=r"retry_config must be a RetryConfig.*not int"):
+    with pytest.raises(errors.ConfigurationError, match=r"retry_config must be a RetryPolicy.*not int"):
         client_of(Recording(), retry_config=wrong)
-    with pytest.raises(errors.ConfigurationError, match=r"retries must be a RetryConfig.*not int"):
+    with pytest.raises(errors.ConfigurationError, match=r"retries must be a RetryPolicy.*not int"):
         client_of(Recording()).search(prompt="p", retries=wrong)
 
 
@@ -461,6 +461,10 @@ def test_explain_tells_the_order_and_the_transports() -> None:
     client = client_of(Recording())
     assert client.explain().splitlines() == [
         "Once a call:",
+        "  langcache.middleware.identity.RequestIdentity",
+        "  langcache.middleware.fail_open.FailOpen",
+        "  langcache.middleware.deadline.Deadline",
+        "  langcache.middleware.circuit_breaker.CircuitBreaker",
         "  langcache.middleware.retry.Retry",
         "Once an attempt:",
         "  langcache.middleware.auth.BearerAuth",
@@ -729,4 +733,6 @@ def test_each_method_has_an_async_twin_of_the_same_signature(method: str) -> Non
     assert inspect.signature(plain) == inspect.signature(twin)
     keywords = list(inspect.signature(plain).parameters.values())[1:]
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in keywords)
-    assert [parameter.name for parameter in keywords][-4:] == ["retries", "server_url", "timeout_ms", "http_headers"]
+    assert [parameter.name for parameter in keywords][-7:] == [
+        "retries", "server_url", "timeout_ms", "http_headers", "deadline_ms", "breaker", "on_failure",
+    ]  # fmt: skip

@@ -20,8 +20,10 @@ from langcache import LangCache, Response, errors, httpclient, models, types, ut
 from tests import user_code
 
 OPTIONS = (
-    "retries: 'OptionalNullable[RetryConfig]' = Unset(), server_url: 'str | None' = None, "
-    "timeout_ms: 'float | None' = None, http_headers: 'Mapping[str, str] | None' = None"
+    "retries: 'Retries' = Unset(), server_url: 'str | None' = None, "
+    "timeout_ms: 'float | None' = None, http_headers: 'Mapping[str, str] | None' = None, "
+    "deadline_ms: 'float | None' = None, breaker: 'OptionalNullable[BreakerPolicy]' = Unset(), "
+    "on_failure: 'OnFailure | None' = None"
 )
 SEARCH = (
     "self, *, prompt: 'str', similarity_threshold: 'float | None' = None, "
@@ -33,13 +35,15 @@ SIGNATURES = {
     "__init__": (
         "(self, server_url: 'str | None' = None, api_key: 'ApiKey | KeyProvider | None' = None, "
         "cache_id: 'str | None' = None, client: 'object | None' = None, async_client: 'object | None' = None, "
-        "retry_config: 'OptionalNullable[RetryConfig]' = Unset(), timeout_ms: 'float | None' = None, "
+        "retry_config: 'Retries' = Unset(), timeout_ms: 'float | None' = None, "
         "debug_logger: 'Logger | None' = None, *, transport: 'str | Transport | AsyncTransport | None' = None, "
         "async_transport: 'str | AsyncTransport | None' = None, plugins: 'Iterable[object]' = (), "
         "pool_size: 'int' = 32, tls: 'TLSConfig | None' = None, proxy: 'str | None' = None, "
         "no_proxy: 'str | Iterable[str] | None' = None, trust_env: 'bool' = True, "
         "connect_timeout_ms: 'float | None' = None, idle_timeout_ms: 'float | None' = None, "
-        "max_response_bytes: 'int | None' = None) -> 'None'"
+        "max_response_bytes: 'int | None' = None, deadline_ms: 'float | None' = None, "
+        "breaker: 'BreakerPolicy | None' = None, on_failure: 'OnFailure' = 'raise', "
+        "request_id_header: 'str | None' = 'X-Request-ID', without: 'Iterable[str]' = ()) -> 'None'"
     ),
     "set": (
         "(self, *, prompt: 'str', response: 'str', attributes: 'Mapping[str, str] | None' = None, "

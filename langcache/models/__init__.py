@@ -15,6 +15,7 @@ from .deletequeryresponse import DeleteQueryResponse, DeleteQueryResponseTypedDi
 from .fielderror import FieldError, FieldErrorTypedDict
 from .flushop import FlushRequest, FlushRequestTypedDict
 from .healthresponse import HealthResponse
+from .metadata import ResponseMetadata
 from .problemtypes import (
     AuthenticationErrorType,
     BadRequestErrorType,
@@ -72,6 +73,7 @@ __all__ = [
     "PayloadTooLargeErrorType",
     "PayloadTooLargeErrorURI",
     "ResourceUnavailableErrorURI",
+    "ResponseMetadata",
     "SearchRequest",
     "SearchRequestTypedDict",
     "SearchResponse",

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from typing_extensions import TypedDict
 
-from .base import NullableList, WireModel
+from .base import NullableList
 from .cacheentry import CacheEntry, CacheEntryTypedDict
+from .metadata import ResultModel
 
 
 class ConversationalSearchResponseContentTypedDict(TypedDict):
@@ -17,7 +18,7 @@ class ConversationalSearchResponseContentTypedDict(TypedDict):
     data: list[CacheEntryTypedDict]
 
 
-class ConversationalSearchResponseContent(WireModel):
+class ConversationalSearchResponseContent(ResultModel):
     """The entries that were found, and the prompt that was looked for."""
 
     actual_prompt: str

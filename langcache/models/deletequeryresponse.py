@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
-from .base import WireModel
+from .metadata import ResultModel
 
 
 class DeleteQueryResponseTypedDict(TypedDict):
@@ -13,7 +13,7 @@ class DeleteQueryResponseTypedDict(TypedDict):
     deleted_entries_count: int
 
 
-class DeleteQueryResponse(WireModel):
+class DeleteQueryResponse(ResultModel):
     """How many entries were deleted."""
 
     deleted_entries_count: int

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import WireModel
+from .metadata import ResultModel
 
 
-class HealthResponse(WireModel):
+class HealthResponse(ResultModel):
     """A healthy service's answer. Its form is undocumented, so it is handed on as it came."""
 
     details: Any = None

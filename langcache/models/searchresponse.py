@@ -6,8 +6,9 @@ from typing import Annotated
 
 from typing_extensions import TypedDict
 
-from .base import NullableList, WireModel
+from .base import NullableList
 from .cacheentry import CacheEntry, CacheEntryTypedDict
+from .metadata import ResultModel
 
 
 class SearchResponseTypedDict(TypedDict):
@@ -16,7 +17,7 @@ class SearchResponseTypedDict(TypedDict):
     data: list[CacheEntryTypedDict]
 
 
-class SearchResponse(WireModel):
+class SearchResponse(ResultModel):
     """The entries that were found, the best first; none on a miss."""
 
     data: Annotated[list[CacheEntry], NullableList]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
-from .base import WireModel
+from .metadata import ResultModel
 
 
 class SetResponseTypedDict(TypedDict):
@@ -13,7 +13,7 @@ class SetResponseTypedDict(TypedDict):
     entry_id: str
 
 
-class SetResponse(WireModel):
+class SetResponse(ResultModel):
     """The stored entry's id."""
 
     entry_id: str
