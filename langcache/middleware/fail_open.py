@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 from ..config import Settings
@@ -24,7 +25,7 @@ class FailOpen:
     doing - other answers from 400 to 499, a wrong argument, an exception of the caller's own code - is raised.
     """
 
-    def __init__(self, on_failure: str = "raise", tell: Any = _logger.warning) -> None:
+    def __init__(self, on_failure: str = "raise", tell: Callable[..., None] = _logger.warning) -> None:
         self._on_failure = on_failure
         self._tell = tell
 

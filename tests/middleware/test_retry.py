@@ -16,24 +16,14 @@ from langcache.errors import (
     LangCacheError,
     ReadTimeout,
     RemoteProtocolError,
-    error_for,
 )
 from langcache.middleware.retry import Retry
 from langcache.steps import Send, Sleep, Steps
+from tests.middleware.stepping import Clock, failure, finish
 
 REQUEST = Request("POST", "http://cache.example/v1/caches/c/entries/search", operation="search")
 CONFIG = RetryConfig("backoff", BackoffStrategy(100, 1_000, 2, 10_000, jitter_ms=0), False)
 CONNECTION_ERRORS_TOO = RetryConfig("backoff", BackoffStrategy(100, 1_000, 2, 10_000, jitter_ms=0), True)
-
-
-class Clock:
-    """A clock that a test sets, in seconds."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def least(low: float, high: float) -> float:
@@ -46,10 +36,6 @@ def most(low: float, high: float) -> float:
     return high
 
 
-def failure(status: int, headers: dict[str, str] | None = None) -> LangCacheError:
-    return error_for(Response(status, headers or {}))
-
-
 def steps_of(
     config: RetryConfig | None,
     request: Request = REQUEST,
@@ -59,13 +45,6 @@ def steps_of(
     steps = Retry(config, clock, uniform)(request, send)
     assert next(steps) == Send(request)
     return steps
-
-
-def finish(steps: Steps[Response], response: Response) -> Response:
-    with pytest.raises(StopIteration) as stop:
-        steps.send(response)
-    assert isinstance(stop.value.value, Response)
-    return stop.value.value
 
 
 def waits(steps: Steps[Response], error: LangCacheError, times: int) -> list[float]:

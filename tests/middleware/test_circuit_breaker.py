@@ -1,0 +1,355 @@
+"""The circuit breaker: its circuits by themselves, and stepped by hand."""
+
+from __future__ import annotations
+
+import threading
+import timeit
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from langcache import BreakerPolicy, LangCache, Request, Response, Steps, send
+from langcache.errors import (
+    CircuitOpen,
+    ConfigurationError,
+    ConnectError,
+    DeadlineExceeded,
+    DecodingError,
+    LangCacheError,
+    PoolTimeout,
+    ProxyError,
+    ReadTimeout,
+    ResponseTooLargeError,
+)
+from langcache.middleware.circuit_breaker import MOST_CIRCUITS, Circuit, CircuitBreaker, tells_failure
+from langcache.steps import Send
+from langcache_transports.testing import FakeTransport
+from tests.middleware.stepping import Clock, fail, failure, finish
+
+REQUEST = Request("POST", "http://cache.example/v1/caches/c/entries/search?key=secret", operation="search")
+POLICY = BreakerPolicy(consecutive_failures=3, open_ms=1_000)
+
+
+def breaker(policy: BreakerPolicy | None = POLICY, clock: Clock | None = None) -> tuple[CircuitBreaker, list[str]]:
+    lines: list[str] = []
+
+    def tell(line: str, *arguments: object) -> None:
+        lines.append(line % arguments)
+
+    return CircuitBreaker(policy, clock or Clock(), tell), lines
+
+
+def begin(middleware: CircuitBreaker, request: Request = REQUEST) -> Steps[Response]:
+    steps = middleware(request, send)
+    assert next(steps) == Send(request)
+    return steps
+
+
+def fail_times(middleware: CircuitBreaker, times: int, error: LangCacheError | None = None) -> None:
+    for _ in range(times):
+        fail(begin(middleware), error or failure(503))
+
+
+def refused(middleware: CircuitBreaker, request: Request = REQUEST) -> CircuitOpen:
+    with pytest.raises(CircuitOpen) as caught:
+        next(middleware(request, send))
+    return caught.value
+
+
+def test_without_a_policy_everything_passes() -> None:
+    middleware, _ = breaker(None)
+    fail_times(middleware, 100)
+    response = Response(200)
+    assert finish(begin(middleware), response) is response
+
+
+def test_failures_on_end_open_the_circuit() -> None:
+    middleware, lines = breaker()
+    fail_times(middleware, 2)
+    finish(begin(middleware), Response(200))
+    fail_times(middleware, 2)
+    begin(middleware).close()
+    assert lines == []
+    fail_times(middleware, 1)
+    assert lines == ["http://cache.example failed too often: it is left alone for 1 s"]
+    error = refused(middleware)
+    assert error.retry_after == 1.0
+    assert error.nothing_sent
+    assert error.retryable
+    assert error.until is not None
+    assert timedelta(0) < error.until - datetime.now(timezone.utc) <= timedelta(seconds=1)
+    assert str(error) == (
+        "search: http://cache.example failed too often and is left alone until "
+        f"{error.until.isoformat(timespec='milliseconds')}"
+    )
+
+
+def test_a_share_of_failures_opens_the_circuit() -> None:
+    policy = BreakerPolicy(consecutive_failures=100, failure_rate=0.5, window=10, minimum_calls=4)
+    middleware, lines = breaker(policy)
+    for error in (None, failure(503), None):
+        steps = begin(middleware)
+        finish(steps, Response(200)) if error is None else fail(steps, error)
+    assert lines == []
+    fail_times(middleware, 1)
+    assert len(lines) == 1
+
+
+def test_what_lies_further_back_than_the_window_counts_no_longer() -> None:
+    policy = BreakerPolicy(consecutive_failures=100, failure_rate=0.5, window=4, minimum_calls=4)
+    middleware, lines = breaker(policy)
+    fail_times(middleware, 1)
+    for _ in range(4):
+        finish(begin(middleware), Response(200))
+    fail_times(middleware, 1)
+    assert lines == []
+    fail_times(middleware, 1)
+    assert len(lines) == 1
+
+
+def test_after_its_time_one_call_tries_and_closes_it() -> None:
+    clock = Clock()
+    middleware, lines = breaker(clock=clock)
+    fail_times(middleware, 3)
+    clock.now = 1.0
+    probe = begin(middleware)
+    error = refused(middleware)
+    assert "while it is being tried again" in str(error)
+    finish(probe, Response(200))
+    assert lines[1:] == ["http://cache.example works again"]
+    fail_times(middleware, 2)
+    finish(begin(middleware), Response(200))
+
+
+def test_a_probe_that_fails_opens_it_again() -> None:
+    clock = Clock()
+    middleware, lines = breaker(clock=clock)
+    fail_times(middleware, 3)
+    clock.now = 1.5
+    fail_times(middleware, 1, ReadTimeout("slow"))
+    assert len(lines) == 2
+    assert refused(middleware).retry_after == 1.0
+    clock.now = 2.5
+    finish(begin(middleware), Response(404))
+
+
+@pytest.mark.parametrize("ending", ["closed", "cancelled", "untold"])
+def test_a_probe_that_tells_nothing_makes_room_for_the_next(ending: str) -> None:
+    clock = Clock()
+    middleware, _ = breaker(clock=clock)
+    fail_times(middleware, 3)
+    clock.now = 1.0
+    probe = begin(middleware)
+    if ending == "closed":
+        probe.close()
+    else:
+        fail(probe, KeyboardInterrupt() if ending == "cancelled" else failure(429))
+    finish(begin(middleware), Response(200))
+    finish(begin(middleware), Response(200))
+
+
+def test_as_many_probes_as_the_policy_says() -> None:
+    clock = Clock()
+    middleware, _ = breaker(BreakerPolicy(consecutive_failures=1, open_ms=1_000, probes=2), clock)
+    fail_times(middleware, 1)
+    clock.now = 1.0
+    first, second = begin(middleware), begin(middleware)
+    refused(middleware)
+    finish(first, Response(200))
+    fail(second, failure(503))  # a probe of a state that is over
+    finish(begin(middleware), Response(200))
+
+
+def test_a_call_that_began_before_the_circuit_opened_changes_nothing() -> None:
+    clock = Clock()
+    middleware, lines = breaker(clock=clock)
+    early, late = begin(middleware), begin(middleware)
+    fail_times(middleware, 3)
+    finish(early, Response(200))
+    refused(middleware)
+    clock.now = 1.0
+    probe = begin(middleware)
+    fail(late, failure(503))
+    finish(probe, Response(200))
+    assert len(lines) == 2
+    finish(begin(middleware), Response(200))
+
+
+@pytest.mark.parametrize(
+    ("error", "tells"),
+    [
+        (failure(500), True),
+        (failure(503), True),
+        (failure(599), True),
+        (ConnectError("down"), True),
+        (ReadTimeout("slow"), True),
+        (ProxyError("refused"), True),
+        (DecodingError("garbage"), True),
+        (DeadlineExceeded("over", "send"), True),
+        (DeadlineExceeded("over", "sleep"), None),
+        (DeadlineExceeded("over", "resolve"), None),
+        (PoolTimeout("our own lack"), None),
+        (ConfigurationError("wrong"), None),
+        (failure(408), None),
+        (failure(424), None),
+        (failure(429), None),
+        (failure(400), False),
+        (failure(401), False),
+        (failure(404), False),
+        (failure(301), False),
+        (ResponseTooLargeError("large"), False),
+    ],
+)
+def test_what_errors_tell_of_the_service(error: LangCacheError, tells: bool | None) -> None:
+    assert tells_failure(error) is tells
+
+
+@pytest.mark.parametrize("error", [LookupError("a provider's"), KeyboardInterrupt()])
+def test_what_is_not_the_services_counts_as_nothing(error: BaseException) -> None:
+    middleware, lines = breaker()
+    for _ in range(10):
+        assert fail(begin(middleware), error) is error
+    assert lines == []
+
+
+def test_each_origin_has_a_circuit_of_its_own() -> None:
+    middleware, _ = breaker()
+    fail_times(middleware, 3)
+    refused(middleware, REQUEST.with_url("http://cache.example/another/path"))
+    for other in ("http://cache.example:81/p", "https://cache.example/p", "http://other.example/p"):
+        finish(begin(middleware, REQUEST.with_url(other)), Response(200))
+
+
+def test_a_policy_of_a_single_call_has_a_circuit_of_its_own() -> None:
+    middleware, _ = breaker()
+    own = REQUEST.with_options(breaker=BreakerPolicy(consecutive_failures=1))
+    fail(begin(middleware, own), failure(503))
+    refused(middleware, own)
+    finish(begin(middleware), Response(200))
+
+
+def test_a_call_may_be_let_through_whatever_was_before() -> None:
+    middleware, _ = breaker()
+    fail_times(middleware, 3)
+    finish(begin(middleware, REQUEST.with_options(breaker=None)), Response(200))
+    refused(middleware)
+
+
+def test_the_number_of_circuits_is_bounded() -> None:
+    """Those that are closed go first; an open one is remembered."""
+    middleware, _ = breaker()
+    fail_times(middleware, 3)
+    for number in range(MOST_CIRCUITS * 2):
+        begin(middleware, REQUEST.with_url(f"http://h{number}.example/p")).close()
+    assert len(middleware._circuits.get()) <= MOST_CIRCUITS  # pyright: ignore[reportPrivateUsage]
+    refused(middleware)
+
+
+@given(st.lists(st.tuples(st.sampled_from([True, False, None]), st.floats(0, 2)), max_size=200))
+def test_threads_that_come_one_after_another_never_lock_it_up(calls: list[tuple[bool | None, float]]) -> None:
+    """However calls end, after its time there is always one that may try."""
+    circuit, now = Circuit(POLICY), 0.0
+    for failed, pause in calls:
+        now += pause
+        ticket = circuit.enter(now)
+        if ticket is None:
+            assert 0 < circuit.left(now) <= 1.0 + 1e-9
+        else:
+            circuit.leave(ticket, failed, now)
+    ticket = circuit.enter(now + 1.001)
+    assert ticket is not None
+    circuit.leave(ticket, False, now + 1.001)
+    assert circuit.is_closed
+
+
+class Interleaved(RuleBasedStateMachine):
+    """Calls that begin and end in any order, against what a circuit breaker promises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.policy = BreakerPolicy(consecutive_failures=2, open_ms=1_000, probes=2, minimum_calls=4, window=6)
+        self.circuit = Circuit(self.policy)
+        self.now = 0.0
+        self.running: list[tuple[int, bool]] = []
+        self.opened_at: float | None = None
+
+    @rule(seconds=st.floats(0, 1.5))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def a_call_begins(self) -> None:
+        ticket = self.circuit.enter(self.now)
+        if self.opened_at is None:
+            assert ticket is not None, "a closed circuit lets everything through"
+        elif self.now < self.opened_at + 1.0:
+            assert ticket is None, "an open one nothing"
+        if ticket is not None:
+            self.running.append((ticket, self.opened_at is not None))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), failed=st.sampled_from([True, False, None]))
+    def a_call_ends(self, data: st.DataObject, failed: bool | None) -> None:
+        ticket, _ = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+        changed = self.circuit.leave(ticket, failed, self.now)
+        if changed is not None:
+            assert failed is changed, "a failure opens, a success closes"
+            assert changed is True or self.opened_at is not None
+            self.opened_at = self.now if changed else None
+
+    @invariant()
+    def no_more_probes_than_allowed(self) -> None:
+        state = self.circuit._state  # pyright: ignore[reportPrivateUsage]
+        probes = sum(1 for ticket, is_probe in self.running if is_probe and ticket == state)
+        assert probes <= self.policy.probes
+        assert self.circuit.is_closed is (self.opened_at is None)
+
+
+TestInterleaved = Interleaved.TestCase
+TestInterleaved.settings = settings(max_examples=50, stateful_step_count=40)
+
+
+def test_threads_share_a_circuit() -> None:
+    """One of many opens it, once, and one probe at a time is let through."""
+    circuit, changes, tickets = Circuit(BreakerPolicy(consecutive_failures=100)), list[bool](), list[int]()
+
+    def work() -> None:
+        for _ in range(50):
+            ticket = circuit.enter(0.0)
+            if ticket is not None:
+                change = circuit.leave(ticket, True, 0.0)
+                if change is not None:
+                    changes.append(change)
+
+    def probe() -> None:
+        ticket = circuit.enter(10.0)
+        if ticket is not None:
+            tickets.append(ticket)
+
+    for target in (work, probe):
+        threads = [threading.Thread(target=target) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert changes == [True]
+    assert len(tickets) == 1
+
+
+def test_an_open_circuit_costs_a_call_next_to_nothing() -> None:
+    """Far less than a hundred microseconds by the best of many; what it is exactly, the benchmarks say."""
+    client = LangCache(
+        "http://cache.example", "k", "c", transport=FakeTransport(lambda request: Response(503)), breaker=POLICY
+    )
+    for _ in range(3):
+        with pytest.raises(LangCacheError):
+            client.search(prompt="p")
+
+    def call() -> None:
+        with pytest.raises(CircuitOpen):
+            client.search(prompt="p")
+
+    assert min(timeit.repeat(call, number=1, repeat=200)) < 0.001
