@@ -1,0 +1,231 @@
+"""What a client promises when the service fails, over real sockets, in both forms and on every transport."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import requests
+
+from langcache import BreakerPolicy, LangCache, RetryPolicy, errors
+from langcache_transports.testing import Connection, Conversation, FaultServer, faults
+
+NO_ENTRIES = faults.response(b'{"data":[]}')
+BUSY = faults.response(b"{}", status="503 Service Unavailable")
+
+Search = Callable[[LangCache, dict[str, Any]], object]
+
+
+def search_sync(cache: LangCache, options: dict[str, Any]) -> object:
+    return cache.search(prompt="p", **options)
+
+
+def search_async(cache: LangCache, options: dict[str, Any]) -> object:
+    async def main() -> object:
+        return await cache.search_async(prompt="p", **options)
+
+    return asyncio.run(main())
+
+
+both_forms = pytest.mark.parametrize("search", [search_sync, search_async])
+
+TRANSPORTS: dict[str, tuple[Search, Callable[[], dict[str, Any]]]] = {
+    "urllib3": (search_sync, lambda: {"transport": "urllib3"}),
+    "requests": (search_sync, lambda: {"transport": "requests"}),
+    "aiohttp": (search_async, dict),
+    "threaded": (search_async, lambda: {"async_transport": "threaded"}),
+    "httpx": (search_sync, lambda: {"client": httpx.Client()}),
+    "requests.Session": (search_sync, lambda: {"client": requests.Session()}),
+    "async httpx": (search_async, lambda: {"async_client": httpx.AsyncClient()}),
+}
+every_transport = pytest.mark.parametrize("name", TRANSPORTS)
+
+
+@contextmanager
+def cache_of(server: FaultServer, **arguments: Any) -> Iterator[LangCache]:
+    with LangCache(server.url, "k", "c", **arguments) as cache:
+        yield cache
+
+
+def failed(call: Callable[[], object]) -> tuple[errors.LangCacheError, float]:
+    """Return the error that a call ends with, and how many seconds it took."""
+    begun = time.monotonic()
+    with pytest.raises(errors.LangCacheError) as caught:
+        call()
+    return caught.value, time.monotonic() - begun
+
+
+def busy_for_ever(connection: Connection) -> None:
+    """Answer 503 to everything."""
+    while connection.request():
+        connection.send(BUSY)
+
+
+@every_transport
+@pytest.mark.parametrize(
+    "fault", [faults.silent, faults.dripping_headers, faults.dripping_body], ids=["silent", "headers", "body"]
+)
+def test_the_deadline_holds_within_50_ms(name: str, fault: Conversation) -> None:
+    """Whatever the timeout of an attempt is; of some calls the fastest counts, as the machine may be busy."""
+    search, arguments = TRANSPORTS[name]
+    took: list[float] = []
+    with FaultServer(fault) as server, cache_of(server, timeout_ms=5_000, **arguments()) as cache:
+        while len(took) < 5 and min(took, default=1.0) > 0.25:
+            error, seconds = failed(lambda: search(cache, {"deadline_ms": 200}))
+            assert isinstance(error, errors.DeadlineExceeded)
+            assert error.during == "send"
+            took.append(seconds)
+    assert 0.19 <= min(took) <= 0.25
+
+
+@both_forms
+def test_a_deadline_ends_repetitions(search: Search) -> None:
+    """Retries go on for as long as there is time, and no call is repeated for the sake of one that comes too late."""
+    policy = RetryPolicy(max_attempts=1_000, initial_ms=20, max_ms=20, burst=1_000)
+    with FaultServer(busy_for_ever) as server, cache_of(server, retry_config=policy) as cache:
+        error, seconds = failed(lambda: search(cache, {"deadline_ms": 300}))
+        assert error.attempts == len(server.requests) > 3
+        assert seconds < 0.35
+        if not isinstance(error, errors.DeadlineExceeded):
+            assert error.status_code == 503
+            assert error.elapsed is not None
+            assert error.elapsed <= 0.3
+
+
+@both_forms
+def test_a_wait_that_is_longer_than_the_deadline_is_not_begun(search: Search) -> None:
+    """The caller gets the service's own word instead, at once."""
+    answer = faults.response(b"{}", status="429 Too Many Requests", headers=[("Retry-After", "5")])
+    with FaultServer(answer) as server, cache_of(server, retry_config=RetryPolicy(), deadline_ms=2_000) as cache:
+        error, seconds = failed(lambda: search(cache, {}))
+        assert (error.status_code, error.retry_after, error.attempts) == (429, 5.0, 1)
+        assert seconds < 1
+        assert len(server.requests) == 1
+
+
+@both_forms
+def test_a_call_that_recovers_is_answered_and_tells_its_attempts(search: Search) -> None:
+    with FaultServer(faults.answer(BUSY, BUSY, NO_ENTRIES)) as server:
+        with cache_of(server, retry_config=RetryPolicy(initial_ms=1)) as cache:
+            result: Any = search(cache, {})
+        assert result.metadata.attempts == 3
+        assert len({request.headers["X-Request-ID"] for request in server.requests}) == 1
+
+
+def set_async(cache: LangCache) -> object:
+    return asyncio.run(cache.set_async(prompt="p", response="r"))
+
+
+@pytest.mark.parametrize("store", [lambda cache: cache.set(prompt="p", response="r"), set_async], ids=["sync", "async"])
+def test_a_set_that_may_have_arrived_is_sent_once(store: Callable[[LangCache], object]) -> None:
+    with FaultServer(faults.close_before_answer) as server, cache_of(server, retry_config=RetryPolicy()) as cache:
+        error, _ = failed(lambda: store(cache))
+        assert isinstance(error, errors.ReadError)
+        assert (error.attempts, len(server.requests)) == (1, 1)
+        error, _ = failed(lambda: cache.search(prompt="p"))
+        assert (error.attempts, len(server.requests)) == (3, 4)
+
+
+@both_forms
+def test_an_outage_is_not_made_worse(search: Search) -> None:
+    """At most 1.1 times the calls; and with a breaker hardly any."""
+    with FaultServer(busy_for_ever) as server:
+        with cache_of(server, retry_config=RetryPolicy(initial_ms=0)) as cache:
+            many(cache, search, 100)
+        assert len(server.requests) <= 110
+    with FaultServer(busy_for_ever) as server:
+        with cache_of(server, retry_config=RetryPolicy(initial_ms=0), breaker=BreakerPolicy()) as cache:
+            many(cache, search, 100)
+        assert len(server.requests) <= 15
+
+
+def many(cache: LangCache, search: Search, times: int) -> None:
+    if search is search_sync:
+        for _ in range(times):
+            failed(lambda: search(cache, {}))
+        return
+
+    async def main() -> None:
+        for _ in range(times):
+            with pytest.raises(errors.LangCacheError):
+                await cache.search_async(prompt="p")
+
+    asyncio.run(main())
+
+
+@both_forms
+def test_a_service_that_comes_back_is_used_again(search: Search) -> None:
+    policy = BreakerPolicy(consecutive_failures=2, open_ms=50)
+    busy = faults.closing(BUSY)  # each call makes a connection of its own
+    with FaultServer(busy, busy, NO_ENTRIES) as server, cache_of(server, breaker=policy) as cache:
+        for _ in range(2):
+            failed(lambda: search(cache, {}))
+        error, _ = failed(lambda: search(cache, {}))
+        assert isinstance(error, errors.CircuitOpen)
+        assert error.until is not None
+        assert len(server.requests) == 2
+        threading.Event().wait(error.retry_after)
+        search(cache, {})
+        search(cache, {})
+        assert len(server.requests) == 4
+
+
+FAULTS: dict[str, Conversation] = {
+    "close": faults.close_before_answer,
+    "reset": faults.reset_within_headers,
+    "truncated": faults.close_within_body,
+    "not HTTP": faults.not_http,
+    "bad gzip": faults.bad_gzip,
+    "bomb": faults.endless_body,
+    "silent": faults.silent,
+    "busy": busy_for_ever,
+    "page": faults.closing(faults.response(b"<html>sign in</html>")),
+}
+
+
+@both_forms
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_search_is_a_miss_whatever_the_service_does(name: str, search: Search) -> None:
+    """An application that fails open is not told of it by an exception."""
+    arguments: dict[str, Any] = {"on_failure": "miss", "deadline_ms": 300, "max_response_bytes": 100_000}
+    with FaultServer(FAULTS[name]) as server, cache_of(server, **arguments) as cache:
+        result: Any = search(cache, {})
+    assert result.data == []
+    assert isinstance(result.metadata.degraded, errors.LangCacheError)
+
+
+@both_forms
+def test_a_service_that_is_not_there_is_a_miss(search: Search) -> None:
+    with FaultServer(faults.OK) as server:
+        url = server.url
+    with LangCache(url, "k", "c", on_failure="miss") as cache:
+        result: Any = search(cache, {})
+    assert isinstance(result.metadata.degraded, errors.ConnectError)
+
+
+def test_a_cancelled_call_leaves_nothing_behind() -> None:
+    """Not an attempt, not a probe: the next call is served."""
+    started: list[asyncio.Task[object]] = []
+
+    async def main(cache: LangCache, server: FaultServer) -> None:
+        def call() -> Coroutine[Any, Any, object]:
+            return cache.search_async(prompt="p", deadline_ms=10_000)
+
+        task = asyncio.create_task(call())
+        started.append(task)
+        assert await asyncio.to_thread(server.wait_for_requests, 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await call()
+
+    with FaultServer(faults.silent, NO_ENTRIES) as server:
+        with cache_of(server, breaker=BreakerPolicy(), retry_config=RetryPolicy()) as cache:
+            asyncio.run(main(cache, server))
+        assert len(server.requests) == 2
