@@ -25,9 +25,10 @@ from langcache import (
     TransportOptions,
     hookimpl,
     plugins,
+    sleep,
 )
 from langcache.config import Settings
-from langcache.errors import ConfigurationError, LangCacheError, PluginError, UnknownTransportError
+from langcache.errors import ConfigurationError, DeadlineExceeded, LangCacheError, PluginError, UnknownTransportError
 from langcache.plugins import Plugins
 
 
@@ -171,6 +172,69 @@ def test_retries_run_inside_call_middleware_and_outside_attempt_middleware() -> 
     made(Flaky(), Marking("m", seen), retry_config=retries).search(prompt="p")
     attempt = ["m attempt", "m attempt: APIError"]
     assert seen == ["m call", *attempt, *attempt, "m attempt", "m attempt: 200", "m call: 200"]
+
+
+def test_a_users_call_middleware_stands_between_the_deadline_and_the_breaker() -> None:
+    """The deadline bounds what it does, and fail-open sees what it raises."""
+    lines = made(Echo(), Marking("users", [])).explain().splitlines()
+    stage = [line.rpartition(".")[2] for line in lines[1 : lines.index("Once an attempt:")]]
+    assert stage == ["RequestIdentity", "FailOpen", "Deadline", "mark", "CircuitBreaker", "Retry"]
+
+
+def test_a_deadline_bounds_what_plugins_wait_for() -> None:
+    class Patient:
+        @hookimpl
+        def langcache_call_middleware(self) -> Middleware:
+            def wait_first(request: Request, call_next: Next) -> Steps[Response]:
+                yield from sleep(60)
+                return (yield from call_next(request))
+
+            return wait_first
+
+    with pytest.raises(DeadlineExceeded, match="before a wait of 60 s, with"):
+        made(Echo(), Patient()).search(prompt="p", deadline_ms=100)
+
+
+BUILT_IN = [
+    "logging", "auth", "circuit_breaker", "retry", "deadline", "fail_open", "identity", "error_mapping", "redirects",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_built_in_middleware_can_be_left_out(name: str) -> None:
+    """And nothing else goes with it."""
+    everything = made(Echo()).explain().splitlines()
+    left = made(Echo(), without=[name]).explain().splitlines()
+    [gone] = set(everything) - set(left)
+    assert f"middleware.{name}." in gone
+    made(Echo(), without=[name]).search(prompt="p")
+
+
+def test_a_plugin_takes_the_place_of_a_built_in_middleware() -> None:
+    class OwnAuth:
+        @hookimpl
+        def langcache_attempt_middleware(self) -> Middleware:
+            def sign(request: Request, call_next: Next) -> Steps[Response]:
+                return (yield from call_next(request.with_headers({"Authorization": "Own signature"})))
+
+            return sign
+
+    echo = Echo()
+    made(echo, OwnAuth(), without=["auth"]).search(prompt="p")
+    assert echo.sent[0].headers["authorization"] == "Own signature"
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        (["retries"], "there is no built-in middleware 'retries'; there are logging, auth, .*redirects"),
+        ("retry", "without must be a list of names of built-in middleware, not str"),
+        (5, "without must be a list of names of built-in middleware, not int"),
+    ],
+)
+def test_what_is_no_built_in_middleware_cannot_be_left_out(without: Any, said: str) -> None:
+    with pytest.raises(PluginError, match=said):
+        made(Echo(), without=without)
 
 
 def test_hooks_are_given_the_settings_once_and_not_for_each_request() -> None:

@@ -82,7 +82,7 @@ class _Bounded:
             return command if timeout is not None and timeout <= left else Send(command.request.with_timeout(left))
         if isinstance(command, Sleep):
             if command.seconds >= left:
-                raise self._exceeded(command, "before", f"of {command.seconds:.3g} s, with {left:.3g} s left")
+                raise self._exceeded(command, "before", f", with {left:.3g} s left")
             return command
         return command if command.timeout is not None and command.timeout <= left else replace(command, timeout=left)
 
@@ -98,7 +98,7 @@ class _Bounded:
 
     def _exceeded(self, command: Command, when: str, more: str = "") -> DeadlineExceeded:
         elapsed = (self._clock() - self._begun) * 1000
-        doing = " ".join(filter(None, (when, self._named(command, when), more)))
+        doing = f"{when} {self._named(command, when)}{more}"
         name = self._request.operation or self._request.method
         return DeadlineExceeded(f"{name}: the deadline ended after {elapsed:.0f} ms, {doing}", _KINDS[type(command)])
 
@@ -107,7 +107,8 @@ class _Bounded:
             number = self._sent if when == "during" else self._sent + 1
             return f"request {number}, {command.request.method} {display_url(command.request.url)}"
         if isinstance(command, Sleep):
-            return f"a wait behind request {self._sent}"
+            behind = f" behind request {self._sent}" if self._sent else ""
+            return f"a wait of {command.seconds:.3g} s{behind}"
         if isinstance(command, Resolve):
             return f"a call of {describe(command.provider)}"
         return "a wait for another call, which asks for the key"

@@ -84,7 +84,7 @@ def test_a_wait_that_would_outlast_it_is_not_even_begun() -> None:
     """Nothing could come of it but a later failure."""
     error = fail_at_once(bounded(Clock(), doing(lambda: sleep(1.5))))
     assert error.during == "sleep"
-    assert str(error) == "search: the deadline ended after 0 ms, before a wait behind request 0 of 1.5 s, with 1 s left"
+    assert str(error) == "search: the deadline ended after 0 ms, before a wait of 1.5 s, with 1 s left"
 
 
 def fail_at_once(steps: Steps[Response]) -> DeadlineExceeded:
