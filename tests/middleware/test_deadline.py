@@ -84,7 +84,7 @@ def test_a_wait_that_would_outlast_it_is_not_even_begun() -> None:
     """Nothing could come of it but a later failure."""
     error = fail_at_once(bounded(Clock(), doing(lambda: sleep(1.5))))
     assert error.during == "sleep"
-    assert str(error) == "search: the deadline ended after 0 ms, before a wait of 1.5 s, with 1 s left"
+    assert str(error) == "search: its deadline left no time after 0 ms, before a wait of 1.5 s, with 1 s left"
 
 
 def fail_at_once(steps: Steps[Response]) -> DeadlineExceeded:
@@ -122,7 +122,7 @@ def test_a_time_limit_that_ends_with_it_is_the_deadlines(
     next(steps)
     clock.now = 1.0
     error = exceeded(steps, limit)
-    assert str(error) == f"search: the deadline ended after 1000 ms, {said}"
+    assert str(error) == f"search: its deadline left no time after 1000 ms, {said}"
     assert error.during == during
     assert error.__cause__ is limit
     assert error.nothing_sent is False
