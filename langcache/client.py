@@ -135,7 +135,7 @@ class LangCache:
             on_failure: ``"raise"``, or ``"miss"`` to go on without the service where that does not serve a call.
             request_id_header: the header that carries each call's id; None to send none.
             without: the names of built-in middleware that is left out, for that of a plugin to take its place:
-                identity, fail_open, deadline, circuit_breaker, retry, logging, auth, error_mapping, redirects.
+                identity, fail_open, parsing, deadline, circuit_breaker, retry, logging, auth, error_mapping, redirects.
         """
         if (client is not None and transport is not None) or (async_client is not None and async_transport is not None):
             raise ConfigurationError("Give client or transport, and async_client or async_transport, but not both")

@@ -29,6 +29,7 @@ from .middleware import (
     fail_open,
     identity,
     logging,
+    parsing,
     redirects,
     retry,
 )
@@ -58,6 +59,7 @@ _BUILT_IN_MIDDLEWARE: dict[str, ModuleType] = {
     "circuit_breaker": circuit_breaker,
     "retry": retry,
     "deadline": deadline,
+    "parsing": parsing,
     "fail_open": fail_open,
     "identity": identity,
     "error_mapping": error_mapping,
@@ -72,7 +74,7 @@ class Plugins:
     The order within a stage is pluggy's, outermost first: ``tryfirst``, then the last registered before those
     registered earlier, then ``trylast``. The built-in ones are registered so that a user's stand
 
-    - once a call: inside of identity, fail-open and deadline, and outside of the circuit breaker and retry;
+    - once a call: inside of identity, fail-open, parsing and deadline, and outside of the circuit breaker and retry;
     - once an attempt: outside of auth and logging, and of error mapping with redirects inside of it.
 
     `without` names built-in ones that are left out, for a user's to take their place.

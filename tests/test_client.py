@@ -463,6 +463,7 @@ def test_explain_tells_the_order_and_the_transports() -> None:
         "Once a call:",
         "  langcache.middleware.identity.RequestIdentity",
         "  langcache.middleware.fail_open.FailOpen",
+        "  langcache.middleware.parsing.parse_answer",
         "  langcache.middleware.deadline.Deadline",
         "  langcache.middleware.circuit_breaker.CircuitBreaker",
         "  langcache.middleware.retry.Retry",

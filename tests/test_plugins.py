@@ -178,7 +178,7 @@ def test_a_users_call_middleware_stands_between_the_deadline_and_the_breaker() -
     """The deadline bounds what it does, and fail-open sees what it raises."""
     lines = made(Echo(), Marking("users", [])).explain().splitlines()
     stage = [line.rpartition(".")[2] for line in lines[1 : lines.index("Once an attempt:")]]
-    assert stage == ["RequestIdentity", "FailOpen", "Deadline", "mark", "CircuitBreaker", "Retry"]
+    assert stage == ["RequestIdentity", "FailOpen", "parse_answer", "Deadline", "mark", "CircuitBreaker", "Retry"]
 
 
 def test_a_deadline_bounds_what_plugins_wait_for() -> None:
@@ -196,7 +196,8 @@ def test_a_deadline_bounds_what_plugins_wait_for() -> None:
 
 
 BUILT_IN = [
-    "logging", "auth", "circuit_breaker", "retry", "deadline", "fail_open", "identity", "error_mapping", "redirects",
+    "logging", "auth", "circuit_breaker", "retry", "deadline", "parsing", "fail_open", "identity", "error_mapping",
+    "redirects",
 ]  # fmt: skip
 
 

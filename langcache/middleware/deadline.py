@@ -100,7 +100,8 @@ class _Bounded:
         elapsed = (self._clock() - self._begun) * 1000
         doing = f"{when} {self._named(command, when)}{more}"
         name = self._request.operation or self._request.method
-        return DeadlineExceeded(f"{name}: its deadline left no time after {elapsed:.0f} ms, {doing}", _KINDS[type(command)])
+        said = f"{name}: its deadline left no time after {elapsed:.0f} ms, {doing}"
+        return DeadlineExceeded(said, _KINDS[type(command)])
 
     def _named(self, command: Command, when: str) -> str:
         if isinstance(command, Send):

@@ -36,16 +36,13 @@ class FailOpen:
         if on_failure != "miss" or substitute is None:
             return (yield from call_next(request))
         try:
-            response = yield from call_next(request)
-            if isinstance(response, Response):
-                request.options["parse"](response)  # an answer of another form is none
+            return (yield from call_next(request))
         except LangCacheError as error:
             if not is_the_services(error):
                 raise
             error.client_request_id = request.options.get("request_id")
             self._tell("%s: not served, counted as %s: %s", request.operation, _counted_as(request), _reason(error))
             return Response(200, {"Content-Type": "application/json"}, substitute(request), extensions=_facts(error))
-        return response
 
 
 def is_the_services(error: LangCacheError) -> bool:

@@ -37,6 +37,7 @@ SERVICES = [
     errors.DecodingError("no gzip"),
     errors.RemoteProtocolError("no HTTP"),
     errors.ResponseTooLargeError("large"),
+    errors.ResponseValidationError("odd", Response(200), ValueError("odd")),
 ]
 CALLERS = [
     *(failure(status) for status in (301, 400, 401, 403, 404, 409, 413, 418)),
@@ -52,7 +53,7 @@ def asking(**options: Any) -> Request:
         "POST",
         "http://cache.example/search",
         operation="search",
-        options={"substitute": SEARCH.substitute, "parse": SEARCH.parse, **options},
+        options={"substitute": SEARCH.substitute, **options},
     )
 
 
@@ -101,11 +102,12 @@ def test_an_answer_passes_as_it_is() -> None:
     assert finish(begin(FailOpen("miss"), asking()), response) is response
 
 
-def test_an_answer_of_another_form_is_none() -> None:
+def test_an_answer_of_another_form_is_a_miss() -> None:
     """A gateway's page under status 200, say."""
-    answer = finish(begin(FailOpen("miss"), asking()), Response(200, {}, b"<html>sign in</html>"))
-    assert answer.json() == {"data": []}
-    assert isinstance(answer.extensions["degraded"], errors.ResponseValidationError)
+    page = FakeTransport(lambda request: Response(200, {}, b"<html>sign in</html>"))
+    result = LangCache("http://cache.example", "k", "c", transport=page, on_failure="miss").search(prompt="p")
+    assert isinstance(result.metadata.degraded, errors.ResponseValidationError)
+    assert result.metadata.attempts == 1
 
 
 @pytest.mark.parametrize(
