@@ -207,9 +207,19 @@ class Request:
         """Return a copy that also has these `options`; they replace those of the same name."""
         return _copied(self, options={**self.options, **options})
 
+    def json(self) -> Any:
+        """Return the body parsed as JSON; raises ValueError where it is none."""
+        return json.loads(self.content or b"")
+
+    def with_json(self, value: Any) -> Request:
+        """Return a copy whose body is `value` in JSON."""
+        return _copied(self, content=json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
     def __reduce__(self) -> tuple[Any, ...]:
-        fields = (self.method, self.url, self.headers, self.content, self.timeout, self.operation, self.idempotent)
-        return Request, (*fields, dict(self.options))
+        # The options are this call's alone, and may hold what cannot be pickled.
+        return Request, (
+            self.method, self.url, self.headers, self.content, self.timeout, self.operation, self.idempotent,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         content = None if self.content is None else f"<{len(self.content)} bytes>"

@@ -116,6 +116,7 @@ class Pipeline:
             headers=NO_HEADERS if options.http_headers is None else checked_headers(options.http_headers),
             timeout=self._settings.timeout if options.timeout_ms is None else seconds(options.timeout_ms),
             options={
+                "cache_id": self._settings.cache_id,
                 "own_client": own_client,
                 "retries": checked_retries("retries", options.retries),
                 "timeout_ms": self._settings.timeout_ms if options.timeout_ms is None else options.timeout_ms,

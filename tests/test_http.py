@@ -533,3 +533,25 @@ def test_the_header_names_of_a_response_are_in_lower_case() -> None:
     assert dict(response.headers) == {"retry-after": "1", "x-request-id": "r"}
     assert list(response.headers) == ["retry-after", "x-request-id"]
     assert response.headers["Retry-After"] == "1"
+
+
+def test_a_requests_body_is_read_and_replaced_as_json() -> None:
+    """As plugins do that change what is sent."""
+    request = Request("POST", "http://cache.example/", content=b'{"prompt":"my number is 5"}')
+    changed = request.with_json({**request.json(), "prompt": "gr\u00fcn"})
+    assert changed.content == '{"prompt":"gr\u00fcn"}'.encode()
+    assert request.json() == {"prompt": "my number is 5"}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{"])
+def test_a_body_that_is_no_json_is_a_value_error(content: bytes | None) -> None:
+    with pytest.raises(ValueError, match="Expecting"):
+        Request("POST", "http://cache.example/", content=content).json()
+
+
+def test_copies_of_requests_and_responses_leave_the_original_alone() -> None:
+    request, response = Request("GET", "http://cache.example/"), Response(200)
+    assert request.with_options(a=1).with_options(b=2).options == {"a": 1, "b": 2}
+    assert response.with_extensions(a=1).with_extensions(b=2).extensions == {"a": 1, "b": 2}
+    assert (request.options, response.extensions) == ({}, {})
+    assert response.with_extensions(a=1) == response, "they are left out of comparisons"

@@ -1,0 +1,103 @@
+"""What became of a call, for those that count, log, trace or audit it: read once, in the same way by all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .errors import LangCacheError
+from .http import Request, Response, request_id_of
+
+Kind = Literal["hit", "miss", "done", "degraded", "failed"]
+"""A search that found something or nothing, another operation that was done, a call that the service did not serve
+while the program goes on without it, and one that ended with an error."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a call; what is not known, or does not apply, is None or empty."""
+
+    kind: Kind
+    operation: str
+    cache_id: str | None = None
+    request_id: str | None = None
+    """The id that the client gave the call."""
+    server_request_id: str | None = None
+    attempts: int | None = None
+    status_code: int | None = None
+    error: BaseException | None = None
+    """What it failed with, or what it would have failed with where it is degraded."""
+    entry_ids: tuple[str, ...] = ()
+    """The entries that were found, the best first, or the one that was stored."""
+    similarity: float | None = None
+    """Of the best entry that was found."""
+    strategy: str | None = None
+    """The search strategy that found it: ``"exact"`` or ``"semantic"``."""
+    deleted: int | None = None
+    """How many entries were deleted, where the service tells."""
+    request_bytes: int = 0
+    """The size of the request's body."""
+    response_bytes: int | None = None
+    """The size of the answer's body, decoded; None where there was no answer."""
+
+
+def outcome_of(request: Request, response: Response) -> Outcome:
+    """Return what became of a call that was answered; it stands outside of parsing (see `langcache.middleware`)."""
+    degraded: BaseException | None = response.extensions.get("degraded")
+    if degraded is not None:
+        return _failed(request, degraded, "degraded")
+    parsed = response.extensions.get("parsed")
+    result = None if parsed is None else parsed.result
+    entries: list[Any] | None = getattr(result, "data", None)
+    kind: Kind = "done" if entries is None else "hit" if entries else "miss"
+    return Outcome(
+        kind=kind,
+        **_common(request),
+        server_request_id=request_id_of(response.headers),
+        attempts=response.extensions.get("attempts", 1),
+        status_code=response.status_code,
+        **_found(entries or [], result),
+        deleted=getattr(result, "deleted_entries_count", None),
+        response_bytes=len(response.content),
+    )
+
+
+def outcome_of_error(request: Request, error: BaseException) -> Outcome:
+    """Return what became of a call that ended with `error`."""
+    return _failed(request, error, "failed")
+
+
+def _failed(request: Request, error: BaseException, kind: Kind) -> Outcome:
+    if not isinstance(error, LangCacheError):
+        return Outcome(kind=kind, **_common(request), error=error)
+    return Outcome(
+        kind=kind,
+        **_common(request),
+        server_request_id=error.request_id,
+        attempts=error.attempts,
+        status_code=error.status_code or None,
+        error=error,
+        response_bytes=len(error.raw_response.content) if isinstance(error.raw_response, Response) else None,
+    )
+
+
+def _common(request: Request) -> dict[str, Any]:
+    return {
+        "operation": request.operation,
+        "cache_id": request.options.get("cache_id"),
+        "request_id": request.options.get("request_id"),
+        "request_bytes": len(request.content or b""),
+    }
+
+
+def _found(entries: list[Any], result: object) -> dict[str, Any]:
+    if not entries:
+        entry_id = getattr(result, "entry_id", None)
+        return {"entry_ids": (entry_id,) if entry_id else ()}
+    best = entries[0]
+    strategy = best.search_strategy
+    return {
+        "entry_ids": tuple(entry.id for entry in entries),
+        "similarity": best.similarity,
+        "strategy": str(getattr(strategy, "value", strategy)),
+    }
