@@ -74,12 +74,20 @@ def test_a_search_that_finds_nothing_is_a_miss() -> None:
     assert (seen.kind, seen.attempts, seen.entry_ids, seen.similarity) == ("miss", 2, (), None)
 
 
+def store(cache: LangCache) -> object:
+    return cache.set(prompt="p", response="r")
+
+
+def delete(cache: LangCache) -> object:
+    return cache.delete_query(attributes={"a": "b"})
+
+
 @pytest.mark.parametrize(
     ("call", "reply", "entry_ids", "deleted"),
     [
-        (lambda cache: cache.set(prompt="p", response="r"), b'{"entryId":"e9"}', ("e9",), None),
-        (lambda cache: cache.delete_query(attributes={"a": "b"}), b'{"deletedEntriesCount":3}', (), 3),
-        (lambda cache: cache.flush(), b"", (), None),
+        (store, b'{"entryId":"e9"}', ("e9",), None),
+        (delete, b'{"deletedEntriesCount":3}', (), 3),
+        (LangCache.flush, b"", (), None),
     ],
 )
 def test_other_operations_are_done(

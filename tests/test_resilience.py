@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,7 +48,7 @@ every_transport = pytest.mark.parametrize("name", TRANSPORTS)
 
 
 @contextmanager
-def cache_of(server: FaultServer, **arguments: Any) -> Iterator[LangCache]:
+def cache_of(server: FaultServer, **arguments: Any) -> Generator[LangCache, None, None]:
     with LangCache(server.url, "k", "c", **arguments) as cache:
         yield cache
 
@@ -118,11 +118,15 @@ def test_a_call_that_recovers_is_answered_and_tells_its_attempts(search: Search)
         assert len({request.headers["X-Request-ID"] for request in server.requests}) == 1
 
 
+def set_sync(cache: LangCache) -> object:
+    return cache.set(prompt="p", response="r")
+
+
 def set_async(cache: LangCache) -> object:
     return asyncio.run(cache.set_async(prompt="p", response="r"))
 
 
-@pytest.mark.parametrize("store", [lambda cache: cache.set(prompt="p", response="r"), set_async], ids=["sync", "async"])
+@pytest.mark.parametrize("store", [set_sync, set_async])
 def test_a_set_that_may_have_arrived_is_sent_once(store: Callable[[LangCache], object]) -> None:
     with FaultServer(faults.close_before_answer) as server, cache_of(server, retry_config=RetryPolicy()) as cache:
         error, _ = failed(lambda: store(cache))

@@ -54,11 +54,15 @@ class Changing:
 OTHER = b'{"entryId":"another"}'
 
 
-@pytest.mark.parametrize(
-    "how",
-    [lambda response: Response(201, {}, OTHER), lambda response: replace(response, content=OTHER)],
-    ids=["new", "replaced"],
-)
+def new(response: Response) -> Response:
+    return Response(201, {}, OTHER)
+
+
+def replaced(response: Response) -> Response:
+    return replace(response, content=OTHER)
+
+
+@pytest.mark.parametrize("how", [new, replaced])
 def test_a_body_that_is_changed_outside_is_parsed_anew(how: Callable[[Response], Response]) -> None:
     transport = FakeTransport([Response(201, {}, b'{"entryId":"e"}')])
     cache = LangCache("http://cache.example", "k", "c", transport=transport, plugins=[Changing(how)])
