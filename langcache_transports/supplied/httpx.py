@@ -9,18 +9,17 @@ from langcache.errors import ConfigurationError, describe
 from langcache.http import Request, Response
 
 from . import user_agent
-from .time_limit import within
+from .time_limit import InTime, within
 from .translation import Exchange, has_own_timeout, neutral, own_limit, translated
 
 
-class HttpxClient:
+class HttpxClient(InTime):
     """Sends with the caller's client; its own timeouts hold where no other was set."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def send(self, request: Request) -> Response:
-        """Send `request` and return the complete answer."""
+    def _exchange(self, request: Request) -> Response:
         with translated(request) as exchange:
             exchange.sent = _build(self._client, request)
             user_agent.complete(getattr(exchange.sent, "headers", None), request)

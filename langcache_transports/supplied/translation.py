@@ -176,8 +176,8 @@ def _read(answer: Any) -> bytes:
 
 
 def has_own_timeout(request: Request) -> bool:
-    """Say whether the caller set a timeout; where not, that of the caller's client holds, if it has one."""
-    return request.options.get("timeout_ms") is not None
+    """Say whether the caller set a timeout or a deadline; where not, the one of the caller's client holds, if any."""
+    return request.options.get("timeout_ms") is not None or request.options.get("deadline") is not None
 
 
 def own_limit(request: Request) -> float | None:

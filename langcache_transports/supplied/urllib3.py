@@ -10,10 +10,11 @@ from langcache.errors import ConfigurationError
 from langcache.http import Headers, Request, Response, display_url
 
 from . import user_agent
+from .time_limit import InTime
 from .translation import has_own_timeout, neutral, translated
 
 
-class Urllib3Pool:
+class Urllib3Pool(InTime):
     """Sends with the caller's pool; its own timeout holds where it has one and no other was set."""
 
     def __init__(self, pool: Any) -> None:
@@ -23,8 +24,7 @@ class Urllib3Pool:
         self._has_timeout, has_retries = _own(pool) if self._is_of_one_host else _own_of_manager(pool)
         self._retries: dict[str, bool] = {} if has_retries else {"retries": False}
 
-    def send(self, request: Request) -> Response:
-        """Send `request` and return the complete answer."""
+    def _exchange(self, request: Request) -> Response:
         timeout: dict[str, float | None] = {} if self._is_limit_own(request) else {"timeout": request.timeout}
         own: Mapping[str, str] = getattr(self._pool, "headers", None) or {}
         with translated(request):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,7 +31,7 @@ from yarl import URL
 from langcache import LangCache, Request, Response, errors
 from langcache.httpclient import AsyncHttpClient, HttpClient
 from langcache_transports.embedded import DataPlane
-from langcache_transports.supplied import HttpxClient, Urllib3Pool
+from langcache_transports.supplied import HttpxClient, RequestsSession, Urllib3Pool
 from langcache_transports.testing import Certificates, FaultServer, faults
 from tests.local_server import LocalServer
 
@@ -765,14 +767,100 @@ def dripping() -> Generator[str, None, None]:
             thread.join()
 
 
-@pytest.mark.parametrize("kind", ["async httpx", "async httpx wrapper", "async aiohttp"])
+@every_kind
 @pytest.mark.parametrize("of_the_call", [True, False])
-def test_a_timeout_of_ours_holds_for_the_whole_of_an_async_call(kind: str, of_the_call: bool) -> None:
+def test_a_timeout_of_ours_holds_for_the_whole_of_a_call(kind: str, of_the_call: bool) -> None:
     settings = {} if of_the_call else {"timeout_ms": 200}
     arguments: dict[str, Any] = {"prompt": "p", "timeout_ms": 200} if of_the_call else {"prompt": "p"}
-    with dripping() as url, pytest.raises(errors.ReadTimeout) as caught:
+    with dripping() as url, pytest.raises(errors.ReadTimeout, match=f"^POST {url}/") as caught:
         call(kind, url, settings=settings, **arguments)
     assert caught.value.__cause__ is not None
+
+
+actor: ContextVar[str] = ContextVar("actor")
+
+HOOKED: dict[str, Callable[[Callable[..., None]], Any]] = {
+    "httpx": lambda hook: httpx.Client(event_hooks={"request": [hook]}),
+    "requests": lambda hook: with_hook(requests.Session(), hook),
+    "urllib3": lambda hook: told(urllib3.PoolManager(timeout=5), hook),
+}
+
+
+def with_hook(session: requests.Session, hook: Callable[..., None]) -> requests.Session:
+    session.hooks["response"].append(hook)
+    return session
+
+
+def told(pool: urllib3.PoolManager, hook: Callable[..., None]) -> urllib3.PoolManager:
+    """Have a pool tell of each request, for which it has no hook."""
+    original = pool.request
+
+    def request(*arguments: Any, **keywords: Any) -> Any:
+        hook()
+        return original(*arguments, **keywords)
+
+    pool.request = request  # type: ignore[method-assign]
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("kind", "timeout_ms", "elsewhere"),
+    [
+        ("httpx", None, False),
+        ("httpx", 5000, True),
+        ("urllib3", None, False),
+        ("urllib3", 5000, True),
+        ("requests", None, True),
+        ("requests", 0, False),
+    ],
+)
+def test_with_a_limit_of_ours_hooks_run_in_another_thread_in_the_callers_context(
+    kind: str, timeout_ms: int | None, elsewhere: bool, answering: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And without one in the caller's thread, as the library itself runs them."""
+    seen: list[tuple[bool, str]] = []
+
+    def hook(*_: Any, **__: Any) -> None:
+        seen.append((threading.current_thread() is not caller, actor.get("nobody")))
+
+    caller, token = threading.current_thread(), actor.set("Ada")
+    monkeypatch.setitem(MAKERS, kind, lambda headers: HOOKED[kind](hook))
+    call(kind, answering.url, prompt="p", timeout_ms=timeout_ms)
+    actor.reset(token)
+    assert seen == [(elsewhere, "Ada")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_the_wait_for_an_exchange_can_be_interrupted(server: LocalServer) -> None:
+    leave = threading.Event()
+
+    def answer(request: Request) -> Response:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+        leave.wait()
+        return NO_ENTRIES
+
+    server.answer = answer
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            call("requests", server.url)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        leave.set()
+
+
+def test_an_exchange_that_was_given_up_keeps_no_thread_of_the_async_calls(answering: LocalServer) -> None:
+    """Or a few servers that drip would be the end of all async calls."""
+
+    async def main(url: str) -> int:
+        with requests.Session() as client:
+            async with LangCache(url, "k", "c", client=client, pool_size=1) as cache:
+                with pytest.raises(errors.ReadTimeout):
+                    await cache.search_async(prompt="p", timeout_ms=100)
+                return len((await cache.search_async(prompt="p", server_url=answering.url)).data)
+
+    with dripping() as url:
+        assert asyncio.run(main(url)) == 0
 
 
 class Endless:
@@ -1304,6 +1392,7 @@ def test_a_path_argument_stays_one_segment_in_a_url_that_a_session_rewrites(step
     ("transport", "limit"),
     [
         (HttpxClient(object()), None),
+        (RequestsSession(requests.Session()), 10),
         (Urllib3Pool(urllib3.PoolManager(timeout=60)), None),
         (Urllib3Pool(urllib3.PoolManager()), 10),
         (Urllib3Pool(urllib3.HTTPConnectionPool("x", timeout=60)), None),
@@ -1312,6 +1401,7 @@ def test_a_path_argument_stays_one_segment_in_a_url_that_a_session_rewrites(step
     ],
     ids=[
         "httpx",
+        "requests",
         "manager with a timeout",
         "manager without",
         "pool with a timeout",
@@ -1323,6 +1413,7 @@ def test_the_limit_of_an_attempt_is_the_clients_own_where_it_has_one(transport: 
     """So that an async call, which waits for a thread, does not give up before the client does."""
     assert transport.limit(Request("GET", "http://x/", timeout=10)) == limit
     assert transport.limit(Request("GET", "http://x/", timeout=1, options={"timeout_ms": 1000})) == 1
+    assert transport.limit(Request("GET", "http://x/", timeout=1, options={"deadline": 12_345.0})) == 1
 
 
 @pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3", "async httpx", "async aiohttp"])
