@@ -13,6 +13,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from langcache import errors
+from langcache.causes import behind
 from langcache.http import Request, display_url
 from langcache.tls import TLSConfig, explain_tls_error
 
@@ -94,14 +95,12 @@ def _is_of(proxy: URL, error: BaseException) -> bool:
 
 def _forget_headers(error: BaseException) -> None:
     """Take the headers out of an exception, and out of those behind it, which their repr would show."""
-    seen: BaseException | None = error
-    while seen is not None:
-        told: Any = getattr(seen, "request_info", None)
-        if isinstance(seen, aiohttp.ClientResponseError) and told is not None:
+    for each in behind(error):
+        told: Any = getattr(each, "request_info", None)
+        if isinstance(each, aiohttp.ClientResponseError) and told is not None:
             bare = CIMultiDictProxy(CIMultiDict[str]())
-            seen.request_info = aiohttp.RequestInfo(told.url, told.method, bare, told.real_url)
-            seen.args = (seen.request_info, seen.history)
-        seen = seen.__cause__ or seen.__context__
+            each.request_info = aiohttp.RequestInfo(told.url, told.method, bare, told.real_url)
+            each.args = (each.request_info, each.history)
 
 
 def _reason(error: BaseException) -> str:
