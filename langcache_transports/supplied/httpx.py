@@ -72,8 +72,14 @@ class AsyncHttpxClient:
 def _build(client: Any, request: Request) -> Any:
     timeout = {"timeout": request.timeout} if has_own_timeout(request) else {}
     return client.build_request(
-        request.method, request.url, content=request.content, headers=user_agent.without_default(request), **timeout
+        request.method, request.url, content=request.content, headers=_fields(request), **timeout
     )
+
+
+def _fields(request: Request) -> dict[str, str | bytes]:
+    """Return the headers as httpx takes them: as text, but for what is more than ASCII, which it would not encode."""
+    headers = user_agent.without_default(request).items()
+    return {name: value if value.isascii() else value.encode("latin-1") for name, value in headers}
 
 
 def _drop(answer: Any) -> None:

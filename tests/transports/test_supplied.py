@@ -32,7 +32,7 @@ from langcache import LangCache, Request, Response, errors
 from langcache.httpclient import AsyncHttpClient, HttpClient
 from langcache_transports.embedded import DataPlane
 from langcache_transports.supplied import HttpxClient, RequestsSession, Urllib3Pool
-from langcache_transports.testing import Certificates, FaultServer, faults
+from langcache_transports.testing import Certificates, FaultServer, ForwardProxy, faults
 from tests.local_server import LocalServer
 
 NO_ENTRIES = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
@@ -234,27 +234,43 @@ def test_the_callers_cookies_are_sent(kind: str, answering: LocalServer) -> None
     assert answering.requests[0].headers["cookie"] == "session=1"
 
 
-@pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3", "async httpx", "async aiohttp"])
+every_library = pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3", "async httpx", "async aiohttp"])
+
+
+def through(proxy: str) -> dict[str, Callable[[Mapping[str, str]], Any]]:
+    """Return what makes clients that go through a proxy."""
+
+    def session(headers: Mapping[str, str]) -> requests.Session:
+        made = requests.Session()
+        made.proxies.update(http=proxy, https=proxy)
+        return made
+
+    return {
+        "httpx": lambda headers: httpx.Client(proxy=proxy),
+        "requests": session,
+        "urllib3": lambda headers: urllib3.ProxyManager(proxy),
+        "async httpx": lambda headers: httpx.AsyncClient(proxy=proxy),
+        "async aiohttp": lambda headers: aiohttp.ClientSession(proxy=proxy),
+    }
+
+
+@every_library
 def test_the_callers_proxy_is_used(kind: str, answering: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plain proxy is asked for the whole URL (RFC 9112, section 3.2.2)."""
-    if kind == "urllib3":
-        monkeypatch.setitem(MAKERS, kind, lambda headers: urllib3.ProxyManager(answering.url))
-    elif kind == "httpx":
-        monkeypatch.setitem(MAKERS, kind, lambda headers: httpx.Client(proxy=answering.url))
-    elif kind == "async httpx":
-        monkeypatch.setitem(MAKERS, kind, lambda headers: httpx.AsyncClient(proxy=answering.url))
-    elif kind == "async aiohttp":
-        monkeypatch.setitem(MAKERS, kind, lambda headers: aiohttp.ClientSession(proxy=answering.url))
-    else:
-
-        def with_proxy(headers: Mapping[str, str]) -> requests.Session:
-            session = requests.Session()
-            session.proxies["http"] = answering.url
-            return session
-
-        monkeypatch.setitem(MAKERS, kind, with_proxy)
+    monkeypatch.setitem(MAKERS, kind, through(answering.url)[kind])
     call(kind, "http://cache.invalid")
     assert answering.requests[0].url == "http://cache.invalid/v1/caches/c/entries/search"
+
+
+@every_library
+def test_a_proxy_that_wants_other_credentials_is_not_worth_a_repetition(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ForwardProxy("user", "password") as proxy:
+        monkeypatch.setitem(MAKERS, kind, through(proxy.url)[kind])
+        with pytest.raises(errors.ProxyError, match="407") as caught:
+            call(kind, "https://cache.invalid")
+    assert caught.value.retryable is False
 
 
 def test_event_hooks_of_httpx_run(answering: LocalServer) -> None:
@@ -324,7 +340,8 @@ def test_netrc_never_replaces_the_token(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     call("requests", answering.url)
-    assert answering.requests[0].headers["authorization"] == "Bearer k"
+    call("requests", answering.url, settings={"api_key": None})
+    assert [request.headers.get("authorization") for request in answering.requests] == ["Bearer k", None]
 
 
 def test_the_sessions_own_auth_takes_effect(answering: LocalServer) -> None:
@@ -1416,30 +1433,67 @@ def test_the_limit_of_an_attempt_is_the_clients_own_where_it_has_one(transport: 
     assert transport.limit(Request("GET", "http://x/", timeout=1, options={"deadline": 12_345.0})) == 1
 
 
-@pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3", "async httpx", "async aiohttp"])
-def test_the_callers_certificates_are_used(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An authority of the caller's own, and a certificate that the server asks for."""
-    certificates = Certificates(tmp_path / "own")
+def secured(certificates: Certificates, shown: bool) -> dict[str, Callable[[Mapping[str, str]], Any]]:
+    """Return what makes clients that trust an authority of their owner's, and show a certificate or none."""
     context = ssl.create_default_context(cafile=certificates.ca)
     cert, key = certificates.client_files()
-    context.load_cert_chain(cert, key)
+    if shown:
+        context.load_cert_chain(cert, key)
 
     def session(headers: Mapping[str, str]) -> requests.Session:
         made = requests.Session()
-        made.verify, made.cert = certificates.ca, (cert, key)
+        made.verify, made.cert = certificates.ca, (cert, key) if shown else None
         return made
 
-    secured: dict[str, Callable[[Mapping[str, str]], Any]] = {
+    return {
         "httpx": lambda headers: httpx.Client(verify=context),
         "requests": session,
         "urllib3": lambda headers: urllib3.PoolManager(ssl_context=context),
         "async httpx": lambda headers: httpx.AsyncClient(verify=context),
         "async aiohttp": lambda headers: aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)),
     }
-    monkeypatch.setitem(MAKERS, kind, secured[kind])
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)  # for requests it stands before the session's own
+
+
+@pytest.fixture
+def _no_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For requests the environment's stands before the session's own."""
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+
+
+@pytest.mark.usefixtures("_no_bundle")
+@every_library
+def test_the_callers_certificates_are_used(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An authority of the caller's own, and a certificate that the server asks for."""
+    certificates = Certificates(tmp_path / "own")
+    monkeypatch.setitem(MAKERS, kind, secured(certificates, shown=True)[kind])
     answer = faults.response(b'{"data":[]}', headers=[("Content-Type", "application/json")])
     with FaultServer(answer, ssl_context=certificates.server_context(clients=certificates)) as server:
         assert call(kind, server.url).data == []
         assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("_no_bundle")
+@every_library
+def test_a_server_whose_certificate_is_not_accepted_is_not_worth_a_repetition(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MAKERS, kind, secured(Certificates(tmp_path / "own"), shown=False)[kind])
+    with FaultServer(faults.OK, ssl_context=Certificates(tmp_path / "other").server_context()) as server:
+        with pytest.raises(errors.ConnectError) as caught:
+            call(kind, server.url)
+        assert server.requests == []
+    assert caught.value.retryable is False
+
+
+@pytest.mark.parametrize("alert", ["TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA"])
+@pytest.mark.parametrize("error", [httpx.ReadError("broken"), aiohttp.ClientOSError(1, "broken")])
+def test_a_server_that_refuses_the_callers_certificate_is_not_worth_a_repetition(error: Exception, alert: str) -> None:
+    """In TLS 1.3 it says so in the place of the answer; where a library keeps no word of that, the connection broke."""
+    refused = ssl.SSLError(1, "alert")
+    refused.reason = alert
+    error.__cause__ = refused
+    client = Mock(send=Mock(side_effect=error))
+    with pytest.raises(errors.ConnectError) as caught:
+        LangCache("http://cache.example", "k", "c", client=client).search(prompt="p")
+    assert caught.value.retryable is False
