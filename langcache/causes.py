@@ -1,10 +1,14 @@
-"""What is behind an exception: those from which it was raised."""
+"""What is behind an exception: those from which it was raised, and the frames that they came through."""
 
 from __future__ import annotations
 
+import inspect
+import traceback
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, cast
+
+_SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def behind(error: BaseException) -> Iterator[BaseException]:
@@ -45,3 +49,17 @@ def _callers(error: BaseException) -> set[FrameType]:
 
 def _is_caught_by(frames: set[FrameType], error: BaseException) -> bool:
     return error.__traceback__ is not None and error.__traceback__.tb_frame in frames
+
+
+def forget_variables(error: BaseException) -> None:
+    """Clear the variables of the frames through which `error`, which has been caught, and those behind it came.
+
+    They hold credentials, in dicts of headers and in the bytes of requests, and what reports errors likes to show
+    them. A frame that still runs keeps its own.
+    """
+    for each in behind(error):
+        begin = each.__traceback__
+        # The first frame is the one that caught it. A generator may go on with that, later; to clear it is to end it.
+        if begin is not None and begin.tb_frame.f_code.co_flags & _SUSPENDABLE:
+            begin = begin.tb_next
+        traceback.clear_frames(begin)

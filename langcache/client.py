@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import NoReturn
 
+from pydantic import SecretStr
 from typing_extensions import Self
 
 from .config import (
@@ -110,6 +111,8 @@ class LangCache:
                 one every time, None for 50 seconds.
             max_response_bytes: how large an answer's body may be when it is decoded; None for 64 MiB.
         """
+        if isinstance(api_key, str):
+            api_key = SecretStr(api_key)  # or an error's traceback with variables would show it
         if (client is not None and transport is not None) or (async_client is not None and async_transport is not None):
             raise ConfigurationError("Give client or transport, and async_client or async_transport, but not both")
         loaded = Plugins(plugins)

@@ -1,12 +1,17 @@
-"""What is behind an exception."""
+"""What is behind an exception, and what its frames forget."""
 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from langcache.causes import behind
+import pytest
+
+from langcache.causes import behind, forget_variables
+
+SECRET = "in-a-variable"  # noqa: S105 - it protects nothing
 
 
 def caught(work: Callable[[], object]) -> Exception:
@@ -18,14 +23,24 @@ def caught(work: Callable[[], object]) -> Exception:
 
 
 def fail() -> None:
-    raise ValueError
+    secret = SECRET.upper()
+    raise ValueError(len(secret))
 
 
 def wrap() -> None:
+    secret = SECRET.upper()
     try:
         fail()
     except ValueError as error:
-        raise KeyError from error
+        raise KeyError(len(secret)) from error
+
+
+def shown(error: BaseException) -> str:
+    """Return the traceback with the variables of its frames, as error trackers make it."""
+    return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+
+
+# What is behind
 
 
 class Wrapped(Exception):
@@ -80,3 +95,72 @@ def test_what_a_calling_task_was_handling_is_left_out() -> None:
             return await failing()
 
     assert asyncio.run(main()) == [KeyError, ValueError]
+
+
+# What frames forget
+
+
+def test_the_variables_of_all_frames_are_forgotten() -> None:
+    error = caught(wrap)
+    assert SECRET.upper() in shown(error)
+    forget_variables(error)
+    assert SECRET.upper() not in shown(error)
+    assert "in fail" in shown(error)
+
+
+def test_a_frame_that_still_runs_keeps_its_variables() -> None:
+    kept = "mine"
+    with suppress(ValueError):
+        try:
+            fail()
+        except ValueError as error:
+            forget_variables(error)
+            raise
+    assert kept == "mine"
+
+
+def test_what_a_caller_was_handling_keeps_its_variables() -> None:
+    told = ""
+    try:
+        fail()
+    except ValueError as callers:
+        forget_variables(caught(wrap))
+        told = shown(callers)
+    assert SECRET.upper() in told
+
+
+def test_a_generator_that_goes_on_with_the_error_is_not_ended() -> None:
+    """Before Python 3.13 a frame that waits could be cleared, which would end its generator."""
+
+    def patient() -> Generator[Exception, None, str]:
+        try:
+            fail()
+        except ValueError as error:
+            yield error
+        return "done"
+
+    waiting = patient()
+    forget_variables(next(waiting))
+    with pytest.raises(StopIteration) as end:
+        next(waiting)
+    assert end.value.value == "done"
+
+
+def test_a_coroutine_that_goes_on_with_the_error_is_not_ended() -> None:
+    async def patient(told: asyncio.Future[Exception], go_on: asyncio.Event) -> str:
+        try:
+            fail()
+        except ValueError as error:
+            told.set_result(error)
+            await go_on.wait()
+        return "done"
+
+    async def main() -> str:
+        told: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        go_on = asyncio.Event()
+        task = asyncio.ensure_future(patient(told, go_on))
+        forget_variables(await told)
+        go_on.set()
+        return await task
+
+    assert asyncio.run(main()) == "done"

@@ -29,7 +29,7 @@ class BearerAuth:
         """Send the key with this attempt."""
         if "authorization" in request.headers:
             return (yield from call_next(request))
-        key = self._key if isinstance(self._key, SecretStr) else (yield from resolve(self._key))
+        key = self._key if isinstance(self._key, SecretStr) else _hidden((yield from resolve(self._key)))
         if key is not None:
             request = request.with_headers({"Authorization": authorization(key)})
         elif self._required and not request.options.get("own_client"):
@@ -37,15 +37,25 @@ class BearerAuth:
         return (yield from call_next(request))
 
 
+def _hidden(key: ApiKey | None) -> SecretStr | None:
+    """Return what a provider gave so that no traceback shows it."""
+    return key if key is None or isinstance(key, SecretStr) else SecretStr(key)
+
+
 def authorization(key: ApiKey) -> str:
     """Return the Authorization header for `key`; raises ConfigurationError, which never shows it, where it is none."""
-    plain = key.get_secret_value() if isinstance(key, SecretStr) else key
-    if isinstance(plain, str) and plain.strip().lower() in ("", _SCHEME.strip().lower()):
-        raise ConfigurationError("The API key is empty; give LangCache(api_key=...) or set LANGCACHE_API_KEY")
-    problem = header_value_problem(plain)
+    problem = _problem(key)
     if problem is not None:
         raise ConfigurationError(f"The API key {problem}")
+    plain = key.get_secret_value() if isinstance(key, SecretStr) else key
     return plain if plain.lower().startswith(_SCHEME.lower()) else _SCHEME + plain
+
+
+def _problem(key: ApiKey) -> str | None:
+    plain = key.get_secret_value() if isinstance(key, SecretStr) else key
+    if isinstance(plain, str) and plain.strip().lower() in ("", _SCHEME.strip().lower()):
+        return "is empty; give LangCache(api_key=...) or set LANGCACHE_API_KEY"
+    return header_value_problem(plain)
 
 
 @hookimpl

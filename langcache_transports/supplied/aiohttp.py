@@ -10,7 +10,7 @@ from langcache.http import Request, Response, display_url
 
 from . import user_agent
 from .time_limit import within
-from .translation import has_own_timeout, own_limit, translated
+from .translation import Translated, has_own_timeout, own_limit
 
 
 class AiohttpSession:
@@ -21,7 +21,7 @@ class AiohttpSession:
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        with translated(request):
+        with Translated(request):
             return await within(own_limit(request), self._exchange(request))
 
     async def _exchange(self, request: Request) -> Response:

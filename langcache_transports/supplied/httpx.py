@@ -10,7 +10,7 @@ from langcache.http import Request, Response
 
 from . import user_agent
 from .time_limit import InTime, within
-from .translation import Exchange, has_own_timeout, neutral, own_limit, translated
+from .translation import Exchange, Translated, has_own_timeout, neutral, own_limit
 
 
 class HttpxClient(InTime):
@@ -20,7 +20,7 @@ class HttpxClient(InTime):
         self._client = client
 
     def _exchange(self, request: Request) -> Response:
-        with translated(request) as exchange:
+        with Translated(request) as exchange:
             exchange.sent = _build(self._client, request)
             user_agent.complete(getattr(exchange.sent, "headers", None), request)
             answer = self._client.send(exchange.sent, stream=False)
@@ -47,7 +47,7 @@ class AsyncHttpxClient:
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        with translated(request) as exchange:
+        with Translated(request) as exchange:
             return await within(own_limit(request), self._exchange(request, exchange))
 
     async def _exchange(self, request: Request, exchange: Exchange) -> Response:

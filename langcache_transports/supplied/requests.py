@@ -9,7 +9,7 @@ from langcache.http import Request, Response
 
 from . import user_agent
 from .time_limit import InTime
-from .translation import Exchange, neutral, translated
+from .translation import Exchange, Translated, neutral
 
 
 class RequestsSession(InTime):
@@ -22,7 +22,7 @@ class RequestsSession(InTime):
         self._session = session
 
     def _exchange(self, request: Request) -> Response:
-        with translated(request) as exchange:
+        with Translated(request) as exchange:
             answer = self._session.request(
                 request.method,
                 request.url,

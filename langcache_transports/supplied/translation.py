@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from langcache import errors
+from langcache.causes import forget_variables
 from langcache.http import NO_HEADERS, Request, Response, display_url
 
 from .kinds import is_of_certificates, kind_of
@@ -30,19 +29,36 @@ class Exchange:
     """The library's own form of the request, once there is one."""
 
 
-@contextmanager
-def translated(request: Request) -> Generator[Exchange, None, None]:
-    """Raise the exceptions of HTTP libraries as ours, from the original; any other passes."""
-    exchange = Exchange()
-    try:
-        yield exchange
-    except errors.LangCacheError:
-        raise
-    except Exception as error:
-        ours = _of_status(error, request, exchange.sent) if _tells_status(error) else _of_kind(error, request)
+class Translated:
+    """Raise the exceptions of HTTP libraries as ours, from the original; any other passes.
+
+    The frames that a library's came through keep no variables, which hold credentials.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._exchange = Exchange()
+
+    def __enter__(self) -> Exchange:
+        return self._exchange
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, errors.LangCacheError):
+            return
+        ours = self._translated(error)
         if ours is None:
-            raise
-        raise ours from error
+            return
+        forget_variables(error)
+        try:
+            raise ours from error
+        finally:
+            # This frame is in the traceback of ours: with them, a reference cycle; and aiohttp's repr shows headers.
+            del error, ours
+
+    def _translated(self, error: Exception) -> errors.LangCacheError | None:
+        if _tells_status(error):
+            return _of_status(error, self._request, self._exchange.sent)
+        return _of_kind(error, self._request)
 
 
 def _tells_status(error: Exception) -> bool:

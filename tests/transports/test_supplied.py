@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
@@ -28,10 +30,10 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from yarl import URL
 
-from langcache import LangCache, Request, Response, errors
+from langcache import LangCache, Request, Response, TransportOptions, errors
 from langcache.httpclient import AsyncHttpClient, HttpClient
 from langcache_transports.embedded import DataPlane
-from langcache_transports.supplied import HttpxClient, RequestsSession, Urllib3Pool
+from langcache_transports.supplied import HttpxClient, RequestsSession, Urllib3Pool, langcache_transport
 from langcache_transports.testing import Certificates, FaultServer, ForwardProxy, faults
 from tests.local_server import LocalServer
 
@@ -404,6 +406,36 @@ def test_nobody_listening_is_a_connect_error_from_the_original(kind: str) -> Non
     with pytest.raises(errors.ConnectError, match=f"POST {url}") as caught:
         call(kind, url)
     assert type(caught.value.__cause__).__module__.partition(".")[0] in ("httpx", "requests", "urllib3", "aiohttp")
+
+
+@pytest.mark.parametrize("timeout_ms", [0, 5000])
+@pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3"])
+def test_a_failed_call_leaves_no_reference_cycle(kind: str, timeout_ms: int) -> None:
+    """It would hold the request with its key and its prompt until the next collection."""
+    client = MAKERS[kind]({})
+    transport = langcache_transport("supplied", TransportOptions(client=client))
+    assert transport is not None
+    options = {"timeout_ms": timeout_ms}
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+
+    def fail() -> weakref.ref[Request]:
+        request = Request("POST", url, content=b"{}", timeout=timeout_ms / 1000 or None, options=options)
+        with suppress(errors.ConnectError):
+            transport.send(request)
+        return weakref.ref(request)
+
+    fail()
+    gc.collect()
+    gc.disable()
+    try:
+        gone = fail()
+        for _ in range(100):  # a thread that made it lets go of it a moment later
+            if gone() is not None:
+                fail()
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @every_kind
