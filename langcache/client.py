@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import NoReturn
 
+from pydantic import SecretStr
 from typing_extensions import Self
 
 from .config import (
@@ -137,6 +138,8 @@ class LangCache:
             without: the names of built-in middleware that is left out, for that of a plugin to take its place:
                 identity, fail_open, parsing, deadline, circuit_breaker, retry, logging, auth, error_mapping, redirects.
         """
+        if isinstance(api_key, str):
+            api_key = SecretStr(api_key)  # or an error's traceback with variables would show it
         if (client is not None and transport is not None) or (async_client is not None and async_transport is not None):
             raise ConfigurationError("Give client or transport, and async_client or async_transport, but not both")
         loaded = Plugins(plugins, without)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import threading
 import time
+import weakref
 from concurrent.futures import Future
 
 import pytest
 
-from langcache import errors
+from langcache import errors, workers
+from langcache.processes import PerProcess
 from langcache.workers import Workers, bounded, in_thread, result_of
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE")
@@ -42,6 +45,44 @@ def test_work_that_takes_too_long_is_left_alone() -> None:
     assert time.monotonic() - begun < 5
     released.set()
     assert ended.wait(10)
+
+
+def test_without_another_thread_the_work_is_done_in_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python 3.12 on none can be started when the interpreter ends, where programs may still say good-bye."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    def fail() -> None:
+        raise KeyError("the work's own")
+
+    monkeypatch.setattr(workers, "_of_process", PerProcess(Workers))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert bounded(threading.current_thread, 10) is threading.current_thread()
+    with pytest.raises(KeyError) as caught:
+        bounded(fail, 10)
+    assert caught.value.__context__ is None
+
+
+def test_a_failure_leaves_no_reference_cycle() -> None:
+    """So that what the work held, a connection for example, is freed at once."""
+
+    class FailedError(Exception):
+        pass
+
+    def work() -> None:
+        raise FailedError
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(FailedError) as caught:
+            bounded(work, 10)
+        gone = weakref.ref(caught.value)
+        del caught
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_the_work_has_the_callers_context() -> None:
