@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -86,6 +87,9 @@ class TestSuppliedUrllib3(_Supplied):
         return urllib3.PoolManager(headers={"Accept-Encoding": "gzip, deflate"})
 
 
+_AUTHORITIES = ssl.create_default_context()  # each client would read them anew
+
+
 class TestSuppliedHttpx(_Supplied):
     @pytest.mark.parametrize("url", ["ftp://cache.example/", "http://[::1/"])
     def test_a_url_that_leads_nowhere_is_a_configuration_error(self, transport: Transport, url: str) -> None:
@@ -93,4 +97,4 @@ class TestSuppliedHttpx(_Supplied):
         super().test_a_url_that_leads_nowhere_is_a_configuration_error(transport, url)
 
     def make_client(self) -> Any:
-        return httpx.Client()
+        return httpx.Client(verify=_AUTHORITIES)
