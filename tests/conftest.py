@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from langcache import Request, Response
+from tests.environments import built_wheel
 from tests.local_server import LocalServer
 
 # How long an example takes says more of the machine than of the code.
@@ -36,3 +38,9 @@ def server() -> Iterator[LocalServer]:
 
     with LocalServer(unset) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This distribution, built from a copy of the checkout."""
+    return built_wheel(tmp_path_factory.mktemp("wheel"))

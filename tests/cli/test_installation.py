@@ -20,19 +20,13 @@ from pathlib import Path
 import pytest
 
 from langcache import __version__
-from tests.environments import Environment, built_wheel
+from tests.environments import Environment
 
 pytestmark = pytest.mark.skipif(
     "TOX_ENV_NAME" in os.environ, reason="they make environments of their own: once is enough"
 )
 
 OFFICIAL = "langcache==0.14.0"
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This distribution, built from a copy of the checkout."""
-    return built_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def shipped_modules(wheel: Path) -> set[str]:
