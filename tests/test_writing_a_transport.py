@@ -46,7 +46,7 @@ def test_the_guides_package_is_installed_found_and_keeps_its_promises(wheel: Pat
         "test_program.py",
     }
 
-    environment = Environment(tmp_path / "environment")
+    environment = Environment(tmp_path / "environment", "langcache[testing]")
     environment.pip("install", f"langcache[testing] @ {wheel.as_uri()}", str(package))
     assert environment.run("-c", _PROGRAM).stdout.startswith("plain does not honour proxy; ")
 

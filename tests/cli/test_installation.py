@@ -35,7 +35,7 @@ def shipped_modules(wheel: Path) -> set[str]:
 
 
 def test_ours_takes_the_place_of_the_official_one(wheel: Path, tmp_path: Path) -> None:
-    environment = Environment(tmp_path / "environment")
+    environment = Environment(tmp_path / "environment", "langcache")
     environment.pip("install", OFFICIAL)
     assert "langcache/sdk.py" in environment.modules()
 
@@ -55,7 +55,7 @@ def test_ours_takes_the_place_of_the_official_one(wheel: Path, tmp_path: Path) -
 
 
 def test_the_official_one_takes_the_place_of_ours(wheel: Path, tmp_path: Path) -> None:
-    environment = Environment(tmp_path / "environment")
+    environment = Environment(tmp_path / "environment", "langcache")
     environment.pip("install", str(wheel))
     assert environment.run("-m", "langcache", "doctor").stdout.endswith("\nAll is well.\n")
 
