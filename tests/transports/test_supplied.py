@@ -40,6 +40,9 @@ from tests.local_server import LocalServer
 NO_ENTRIES = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
 CUSTOM = {"X-Custom-Header": "someValue"}
 
+AUTHORITIES = ssl.create_default_context()
+"""What httpx's clients are given, each of which would read the authorities anew: that takes longer than most tests."""
+
 
 class WrappedClient(HttpClient):
     """A wrapper as the specification describes it, for sync calls."""
@@ -85,12 +88,12 @@ def with_headers(session: requests.Session, headers: Mapping[str, str]) -> reque
 
 
 MAKERS: dict[str, Callable[[Mapping[str, str]], Any]] = {
-    "httpx": lambda headers: httpx.Client(headers=headers),
-    "httpx wrapper": lambda headers: WrappedClient(httpx.Client(headers=headers)),
+    "httpx": lambda headers: httpx.Client(headers=headers, verify=AUTHORITIES),
+    "httpx wrapper": lambda headers: WrappedClient(httpx.Client(headers=headers, verify=AUTHORITIES)),
     "requests": lambda headers: with_headers(requests.Session(), headers),
     "urllib3": lambda headers: urllib3.PoolManager(headers=headers),
-    "async httpx": lambda headers: httpx.AsyncClient(headers=headers),
-    "async httpx wrapper": lambda headers: WrappedAsyncClient(httpx.AsyncClient(headers=headers)),
+    "async httpx": lambda headers: httpx.AsyncClient(headers=headers, verify=AUTHORITIES),
+    "async httpx wrapper": lambda headers: WrappedAsyncClient(httpx.AsyncClient(headers=headers, verify=AUTHORITIES)),
     # aiohttp keeps the cookies of an IP address only where it is told to.
     "async aiohttp": lambda headers: aiohttp.ClientSession(headers=headers, cookie_jar=aiohttp.CookieJar(unsafe=True)),
 }
