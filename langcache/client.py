@@ -1,4 +1,4 @@
-"""LangCache: the typed facade. Each method is one expression; what a call does is in operations and middleware."""
+"""LangCache: the typed facade. Its methods hand on what they are given; what a call does is in the pipeline."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import NoReturn
 
+from pydantic import SecretStr
 from typing_extensions import Self
 
 from .config import (
@@ -18,7 +19,7 @@ from .config import (
     read_settings,
     read_transport_options,
 )
-from .credentials import ApiKey, KeyProvider
+from .credentials import ApiKey, KeyProvider, hidden
 from .errors import ConfigurationError
 from .models import (
     ConversationalSearchResponseContent,
@@ -82,7 +83,7 @@ class LangCache:
         plugins: Iterable[object] = (),
         pool_size: int = TransportOptions.pool_size,
         tls: TLSConfig | None = None,
-        proxy: str | None = None,
+        proxy: str | SecretStr | None = None,
         no_proxy: str | Iterable[str] | None = None,
         trust_env: bool = True,
         connect_timeout_ms: float | None = None,
@@ -118,9 +119,9 @@ class LangCache:
             pool_size: how many connections are kept open to each server between calls, and how many threads serve
                 async calls, where those need any.
             tls: whom to trust and what to show (see TLSConfig).
-            proxy: the URL of the proxy that all calls go through, with its credentials where it wants some:
-                ``http://``, ``https://`` or, with the extra "socks", ``socks5://`` and the like. None is the
-                environment's.
+            proxy: the URL of the proxy that all calls go through, with its credentials where it wants some, as a string
+                or a SecretStr: ``http://``, ``https://`` or, with the extra "socks", ``socks5://`` and the like. None
+                is the environment's.
             no_proxy: the hosts that need no proxy, as in NO_PROXY. None is the environment's.
             trust_env: whether the environment's proxies and certificate authorities (REQUESTS_CA_BUNDLE,
                 SSL_CERT_FILE, SSL_CERT_DIR) hold where no argument says otherwise.
@@ -137,6 +138,8 @@ class LangCache:
             without: the names of built-in middleware that is left out, for that of a plugin to take its place:
                 identity, fail_open, parsing, deadline, circuit_breaker, retry, logging, auth, error_mapping, redirects.
         """
+        # What is given in plain is hidden first: a traceback of what is raised below holds this frame.
+        api_key, proxy = hidden(api_key), hidden(proxy)
         if (client is not None and transport is not None) or (async_client is not None and async_transport is not None):
             raise ConfigurationError("Give client or transport, and async_client or async_transport, but not both")
         loaded = Plugins(plugins, without)
@@ -240,10 +243,12 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
         return self._pipeline.call(
             SET,
             {"prompt": prompt, "response": response, "attributes": attributes, "ttl_millis": ttl_millis},
-            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
+            options,
         )
 
     async def set_async(
@@ -262,10 +267,12 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> SetResponse:
         """The same as `set`, for async programs."""
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
         return await self._pipeline.call_async(
             SET,
             {"prompt": prompt, "response": response, "attributes": attributes, "ttl_millis": ttl_millis},
-            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
+            options,
         )
 
     def search(
@@ -298,6 +305,8 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
         return self._pipeline.call(
             SEARCH,
             {
@@ -307,7 +316,7 @@ class LangCache:
                 "attributes": attributes,
                 "max_results": max_results,
             },
-            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
+            options,
         )
 
     async def search_async(
@@ -327,6 +336,8 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> SearchResponse:
         """The same as `search`, for async programs."""
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
         return await self._pipeline.call_async(
             SEARCH,
             {
@@ -336,7 +347,7 @@ class LangCache:
                 "attributes": attributes,
                 "max_results": max_results,
             },
-            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
+            options,
         )
 
     def conversational_search(
@@ -368,6 +379,8 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
         return self._pipeline.call(
             CONVERSATIONAL_SEARCH,
             {
@@ -378,7 +391,7 @@ class LangCache:
                 "max_results": max_results,
                 "context": context,
             },
-            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
+            options,
         )
 
     async def conversational_search_async(
@@ -399,6 +412,8 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> ConversationalSearchResponseContent:
         """The same as `conversational_search`, for async programs."""
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
         return await self._pipeline.call_async(
             CONVERSATIONAL_SEARCH,
             {
@@ -409,7 +424,7 @@ class LangCache:
                 "max_results": max_results,
                 "context": context,
             },
-            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
+            options,
         )
 
     def delete_by_id(
@@ -431,10 +446,12 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
         return self._pipeline.call(
             DELETE_BY_ID,
             {"entry_id": entry_id},
-            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
+            options,
         )
 
     async def delete_by_id_async(
@@ -450,10 +467,12 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> None:
         """The same as `delete_by_id`, for async programs."""
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
         return await self._pipeline.call_async(
             DELETE_BY_ID,
             {"entry_id": entry_id},
-            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
+            options,
         )
 
     def delete_query(
@@ -478,10 +497,12 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
         return self._pipeline.call(
             DELETE_QUERY,
             {"attributes": attributes},
-            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
+            options,
         )
 
     async def delete_query_async(
@@ -497,10 +518,12 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> DeleteQueryResponse:
         """The same as `delete_query`, for async programs."""
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
         return await self._pipeline.call_async(
             DELETE_QUERY,
             {"attributes": attributes},
-            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
+            options,
         )
 
     def flush(
@@ -522,9 +545,9 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
-        return self._pipeline.call(
-            FLUSH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        )
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
+        return self._pipeline.call(FLUSH, {}, options)
 
     async def flush_async(
         self,
@@ -539,9 +562,9 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> None:
         """The same as `flush`, for async programs."""
-        return await self._pipeline.call_async(
-            FLUSH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        )
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
+        return await self._pipeline.call_async(FLUSH, {}, options)
 
     def health(
         self,
@@ -561,9 +584,9 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
-        return self._pipeline.call(
-            HEALTH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        )
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
+        return self._pipeline.call(HEALTH, {}, options)
 
     async def health_async(
         self,
@@ -577,6 +600,6 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> HealthResponse:
         """The same as `health`, for async programs."""
-        return await self._pipeline.call_async(
-            HEALTH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        )
+        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        del http_headers  # a traceback holds this frame, and they may hold a key
+        return await self._pipeline.call_async(HEALTH, {}, options)

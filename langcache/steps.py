@@ -126,7 +126,10 @@ def run(steps: Steps[T], transmit: Callable[[Request], Response], pause: Callabl
             except BaseException as error:  # noqa: BLE001, PERF203 - rule 3: everything is the generator's to see
                 command = steps.throw(error)
             else:
-                command = steps.send(result)
+                try:
+                    command = steps.send(result)
+                finally:
+                    del result  # it may be a key, and the traceback of an error shows what this holds
     except StopIteration as stop:
         value: T = stop.value
         return value
@@ -168,7 +171,10 @@ async def run_async(
             except BaseException as error:  # noqa: BLE001, PERF203 - rule 3: everything is the generator's to see
                 command = steps.throw(error)
             else:
-                command = steps.send(result)
+                try:
+                    command = steps.send(result)
+                finally:
+                    del result  # it may be a key, and the traceback of an error shows what this holds
     except StopIteration as stop:
         value: T = stop.value
         return value

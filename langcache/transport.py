@@ -55,6 +55,13 @@ class AsyncTransport(Protocol):
         ...
 
 
+class Proxies(dict[str, str]):
+    """The proxies' URLs by the scheme that they serve; their ``repr`` does not show the URLs, which carry passwords."""
+
+    def __repr__(self) -> str:
+        return f"<proxies for {', '.join(sorted(self)) or 'nothing'}>"
+
+
 @dataclass(frozen=True)
 class TransportOptions:
     """How connections are made. A transport refuses, when it is built, an option that it cannot honour."""
@@ -106,8 +113,9 @@ class TransportOptions:
         target = urlsplit(url)
         if any(_names(entry.strip().lower(), target) for entry in self.proxies.get("no", "").split(",")):
             return None
-        proxy = self.proxies.get(target.scheme) or self.proxies.get("all")
-        return checked_proxy(proxy) if proxy else None
+        # The URL itself gets no name, which the traceback of an error with variables would show.
+        name = target.scheme if self.proxies.get(target.scheme) else "all"
+        return checked_proxy(self.proxies[name]) if self.proxies.get(name) else None
 
 
 _PORTS = {"http": 80, "https": 443}
@@ -151,15 +159,19 @@ def _holds(network: str, host: str) -> bool:
 def checked_proxy(proxy: str) -> str:
     """Return a proxy's URL with its scheme; no error shows it, because it may carry a password."""
     url = proxy if "://" in proxy else f"http://{proxy}"
-    try:
-        parts = urlsplit(url)
-        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0) and "@" not in parts.path
-        usable = usable and parts.scheme.lower() in _PROXY_SCHEMES
-    except ValueError:
-        usable = False
-    if not usable:
+    if not _is_usable(url):
+        del proxy, url  # or the traceback with variables would show it
         raise ConfigurationError(
             "A proxy's URL is not valid; write SCHEME://[USER:PASSWORD@]HOST[:PORT], percent-encoded, with one of "
             f"the schemes {', '.join(_PROXY_SCHEMES)}"
         )
     return url
+
+
+def _is_usable(proxy: str) -> bool:
+    try:
+        parts = urlsplit(proxy)
+        has_place = bool(parts.hostname) and (parts.port is None or parts.port > 0) and "@" not in parts.path
+    except ValueError:
+        return False
+    return has_place and parts.scheme.lower() in _PROXY_SCHEMES
