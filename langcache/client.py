@@ -19,7 +19,7 @@ from .config import (
     read_settings,
     read_transport_options,
 )
-from .credentials import ApiKey, KeyProvider
+from .credentials import ApiKey, KeyProvider, hidden
 from .errors import ConfigurationError
 from .models import (
     ConversationalSearchResponseContent,
@@ -83,7 +83,7 @@ class LangCache:
         plugins: Iterable[object] = (),
         pool_size: int = TransportOptions.pool_size,
         tls: TLSConfig | None = None,
-        proxy: str | None = None,
+        proxy: str | SecretStr | None = None,
         no_proxy: str | Iterable[str] | None = None,
         trust_env: bool = True,
         connect_timeout_ms: float | None = None,
@@ -119,9 +119,9 @@ class LangCache:
             pool_size: how many connections are kept open to each server between calls, and how many threads serve
                 async calls, where those need any.
             tls: whom to trust and what to show (see TLSConfig).
-            proxy: the URL of the proxy that all calls go through, with its credentials where it wants some:
-                ``http://``, ``https://`` or, with the extra "socks", ``socks5://`` and the like. None is the
-                environment's.
+            proxy: the URL of the proxy that all calls go through, with its credentials where it wants some, as a string
+                or a SecretStr: ``http://``, ``https://`` or, with the extra "socks", ``socks5://`` and the like. None
+                is the environment's.
             no_proxy: the hosts that need no proxy, as in NO_PROXY. None is the environment's.
             trust_env: whether the environment's proxies and certificate authorities (REQUESTS_CA_BUNDLE,
                 SSL_CERT_FILE, SSL_CERT_DIR) hold where no argument says otherwise.
@@ -138,8 +138,8 @@ class LangCache:
             without: the names of built-in middleware that is left out, for that of a plugin to take its place:
                 identity, fail_open, parsing, deadline, circuit_breaker, retry, logging, auth, error_mapping, redirects.
         """
-        if isinstance(api_key, str):
-            api_key = SecretStr(api_key)  # or an error's traceback with variables would show it
+        # What is given in plain is hidden first: a traceback of what is raised below holds this frame.
+        api_key, proxy = hidden(api_key), hidden(proxy)
         if (client is not None and transport is not None) or (async_client is not None and async_transport is not None):
             raise ConfigurationError("Give client or transport, and async_client or async_transport, but not both")
         loaded = Plugins(plugins, without)

@@ -11,12 +11,18 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import SecretStr
 
-from .credentials import ApiKey, KeyProvider
+from .credentials import ApiKey, KeyProvider, hidden, wrong_type
 from .errors import ConfigurationError
 from .http import display_url, header_name_problem, header_value_problem
 from .policies import LONGEST_MS, BreakerPolicy, OnFailure, RetryConfig, RetryPolicy
-from .tls import TLSConfig
-from .transport import DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES, TransportOptions, checked_proxy
+from .tls import AUTHORITY_VARIABLES, TLSConfig
+from .transport import (
+    DEFAULT_IDLE_TIMEOUT,
+    DEFAULT_MAX_RESPONSE_BYTES,
+    Proxies,
+    TransportOptions,
+    checked_proxy,
+)
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 """How long an attempt may take, in milliseconds, where nothing else is said."""
@@ -128,12 +134,12 @@ def read_settings(
 
     The URL, the key and the cache id are checked by the first call, as programs rely on; the rest is checked here.
     """
+    api_key = hidden(api_key)
     checked_retries("retry_config", retry_config)
     checked_breaker(breaker)
-    environment = os.environ
     return Settings(
-        server_url=environment.get("LANGCACHE_SERVER_URL") if server_url is None else server_url,
-        cache_id=environment.get("LANGCACHE_CACHE_ID") if cache_id is None else cache_id,
+        server_url=os.environ.get("LANGCACHE_SERVER_URL") if server_url is None else server_url,
+        cache_id=os.environ.get("LANGCACHE_CACHE_ID") if cache_id is None else cache_id,
         api_key=_key_source(api_key),
         timeout=seconds(DEFAULT_TIMEOUT_MS if timeout_ms is None else timeout_ms),
         timeout_ms=timeout_ms,
@@ -143,7 +149,7 @@ def read_settings(
         on_failure=checked_on_failure(on_failure),
         request_id_header=_checked_request_id_header(request_id_header),
         debug_logger=debug_logger,
-        debug=environment.get("LANGCACHE_DEBUG", "").lower() not in _OFF,
+        debug=os.environ.get("LANGCACHE_DEBUG", "").lower() not in _OFF,
         own_client=own_client,
         own_async_client=own_async_client,
     )
@@ -154,16 +160,14 @@ def api_key_from_environment() -> str | None:
     return os.environ.get("LANGCACHE_API_KEY")
 
 
-def _key_source(api_key: ApiKey | KeyProvider | None) -> SecretStr | KeyProvider:
+def _key_source(api_key: SecretStr | KeyProvider | None) -> SecretStr | KeyProvider:
+    """Return what gives the key: None is the environment."""
     if api_key is None:
         return api_key_from_environment
-    if isinstance(api_key, str):
-        return SecretStr(api_key)
-    if isinstance(api_key, SecretStr) or callable(api_key):
-        return api_key
-    raise ConfigurationError(
-        f"api_key must be a string, a SecretStr or a callable that returns one, not {type(api_key).__name__}"
-    )
+    wrong = None if callable(api_key) else wrong_type(api_key)
+    if wrong is not None:
+        raise ConfigurationError(f"api_key must be a string, a SecretStr or a callable that returns one, not {wrong}")
+    return api_key
 
 
 def checked_retries(name: str, value: Retries) -> Retries:
@@ -230,7 +234,7 @@ def read_transport_options(
     client: object | None,
     async_client: object | None,
     tls: TLSConfig | None,
-    proxy: str | None,
+    proxy: str | SecretStr | None,
     no_proxy: str | Iterable[str] | None,
     trust_env: bool,
     connect_timeout_ms: float | None,
@@ -238,6 +242,7 @@ def read_transport_options(
     max_response_bytes: int | None,
 ) -> TransportOptions:
     """Combine a client's arguments for its transports with the environment, unless that is not to be trusted."""
+    proxy = hidden(proxy)
     if tls is not None and not isinstance(tls, TLSConfig):
         raise ConfigurationError(f"tls must be a TLSConfig, not {type(tls).__name__}")
     if tls is not None:
@@ -260,7 +265,7 @@ def read_transport_options(
         client=client,
         async_client=async_client,
         proxies=_proxies(proxy, no_proxy, trust_env),
-        tls=chosen.with_environment(os.environ) if trust_env else chosen,
+        tls=chosen.with_environment(_environment_authorities()) if trust_env else chosen,
         connect_timeout=connect or None,
         idle_timeout=idle,
         max_response_bytes=DEFAULT_MAX_RESPONSE_BYTES if max_response_bytes is None else max_response_bytes,
@@ -268,26 +273,32 @@ def read_transport_options(
     )
 
 
-def _proxies(proxy: str | None, no_proxy: str | Iterable[str] | None, trust_env: bool) -> Mapping[str, str]:
+def _proxies(proxy: SecretStr | None, no_proxy: str | Iterable[str] | None, trust_env: bool) -> Proxies:
     """Return the proxies by scheme, and under "no" the hosts without one; an argument replaces the environment's."""
-    proxies: Mapping[str, str] = environment_proxies() if trust_env else {}
+    proxies = environment_proxies() if trust_env else Proxies()
     if proxy is not None:
-        if not isinstance(proxy, str):
-            raise ConfigurationError(f"proxy must be a URL, not {type(proxy).__name__}")
-        proxies = {"all": checked_proxy(proxy), "no": proxies.get("no", "")}
+        wrong = wrong_type(proxy)
+        if wrong is not None:
+            raise ConfigurationError(f"proxy must be a URL, not {wrong}")
+        proxies = Proxies(all=checked_proxy(proxy.get_secret_value()), no=proxies.get("no", ""))
     if no_proxy is not None:
         hosts = no_proxy.split(",") if isinstance(no_proxy, str) else list(no_proxy)
         if not all(isinstance(host, str) for host in hosts):
             raise ConfigurationError("no_proxy must be hosts, as one string with commas or as several strings")
-        proxies = {**proxies, "no": ",".join(hosts)}
+        proxies["no"] = ",".join(hosts)
     return proxies
 
 
-def environment_proxies() -> Mapping[str, str]:
+def environment_proxies() -> Proxies:
     """Return the proxies that the environment or the system sets, by scheme, and under "no" the hosts without one."""
     from urllib.request import getproxies  # on first use: the module is large
 
-    return getproxies()
+    return Proxies(getproxies())
+
+
+def _environment_authorities() -> Mapping[str, str]:
+    """Return what of the environment names authorities: a traceback that held all of it would show the key."""
+    return {name: os.environ[name] for name in AUTHORITY_VARIABLES if name in os.environ}
 
 
 def checked_base_url(server_url: object) -> str:
@@ -353,15 +364,23 @@ def checked_cache_id(cache_id: object) -> str:
 
 def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Return the caller's `headers`; raises ConfigurationError where one of them cannot be sent."""
+    problem = _headers_problem(headers)
+    if problem is not None:
+        del headers  # the traceback holds this frame, and the headers may hold credentials
+        raise ConfigurationError(problem)
+    return headers
+
+
+def _headers_problem(headers: Mapping[str, str]) -> str | None:
     if not isinstance(headers, Mapping):
-        raise ConfigurationError(f"http_headers must be a mapping of names to values, not {type(headers).__name__}")
+        return f"http_headers must be a mapping of names to values, not {type(headers).__name__}"
     for name, value in headers.items():
         problem = header_name_problem(name)
         if problem is not None:
-            raise ConfigurationError(f"The header name {name!r} {problem}")
+            return f"The header name {name!r} {problem}"
         problem = header_value_problem(value)
         if problem is not None:
-            raise ConfigurationError(f"The value of the header {name!r} {problem}")
+            return f"The value of the header {name!r} {problem}"
         if name.lower() in _FRAMING_HEADERS:
-            raise ConfigurationError(f"The header {name!r} is set by the transport and cannot be given")
-    return headers
+            return f"The header {name!r} is set by the transport and cannot be given"
+    return None

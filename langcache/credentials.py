@@ -7,11 +7,13 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Union
+from typing import Any, TypeVar, Union, cast
 
 from pydantic import SecretStr
 
 from .errors import ConfigurationError
+
+T = TypeVar("T")
 
 ApiKey = Union[str, SecretStr]
 
@@ -28,18 +30,46 @@ class Credential:
     expires_in_ms: float | None = None
 
     def __init__(self, key: ApiKey, expires_in_ms: float | None = None) -> None:
-        number = isinstance(expires_in_ms, (int, float)) and not isinstance(expires_in_ms, bool)
-        if expires_in_ms is not None and not (number and expires_in_ms >= 0):
-            raise ConfigurationError(f"expires_in_ms must be a number of 0 or more milliseconds, not {expires_in_ms!r}")
-        object.__setattr__(self, "key", SecretStr(key) if isinstance(key, str) else key)
+        key = hidden(key)
+        object.__setattr__(self, "key", key)  # first: this has a repr then, for the traceback of an error
+        wrong = wrong_type(key)
+        if wrong is not None:
+            raise ConfigurationError(f"The API key must be a string, not {wrong}")
+        problem = None if expires_in_ms is None else _milliseconds_problem(expires_in_ms)
+        if problem is not None:
+            del expires_in_ms  # it may be the key, where the two were given in the wrong order
+            raise ConfigurationError(f"expires_in_ms must be a number of 0 or more milliseconds, not {problem}")
         object.__setattr__(self, "expires_in_ms", expires_in_ms)
+
+
+def _milliseconds_problem(value: object) -> str | None:
+    """Return what `value` is, where it is no number of milliseconds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return type(value).__name__
+    return None if value >= 0 else repr(value)
+
+
+def hidden(value: str | T) -> T | SecretStr:
+    """Return `value` as a secret, unless it is None or a callable: what an argument is to be before an error is raised.
+
+    The traceback of the error holds the frame, and that the argument.
+    """
+    is_safe = value is None or callable(value) or isinstance(value, SecretStr)
+    return cast("T", value) if is_safe else SecretStr(cast("str", value))
+
+
+def wrong_type(secret: object) -> str | None:
+    """Return the name of the type of what is hidden where it is no string, or None where it is one."""
+    plain = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+    return None if isinstance(plain, str) else type(plain).__name__
 
 
 Provided = Union[str, SecretStr, Credential, None]
 
 KeyProvider = Callable[[], Union[Provided, Awaitable[Provided]]]
 """A plain or an async callable that returns the API key. It is asked before every attempt; but where it returns a
-`Credential`, that is kept, and the provider asked again when it has expired or the service has refused it."""
+`Credential`, that is kept, and the provider asked again when it has expired or the service has refused it. Where it is
+an object whose class has a method ``refresh``, that is called in its place after the service has refused a key."""
 
 _logger = logging.getLogger("langcache")
 
@@ -49,13 +79,16 @@ class KeyFile:
 
     It looks at the file before every attempt, which costs microseconds, so that a rotated key is used at once. White
     space around the key is left out. A file that cannot be read, or is empty, while it is replaced leaves the last key
-    in use, and the logger ``langcache`` warns; where there was none yet, ConfigurationError names the file.
+    in use, and the logger ``langcache`` warns, of each reason once until the file is well again; where there was no
+    key yet, ConfigurationError names the file. Threads share it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self._state: tuple[tuple[int, int, int], SecretStr] | None = None
         """What the file was when it was read, and the key in it."""
+        self._told: dict[str, object] = {}
+        """The reasons that were warned of since the file was well."""
 
     def __call__(self) -> SecretStr:
         """Return the key that the file holds now."""
@@ -77,17 +110,35 @@ class KeyFile:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             if state is None:
                 raise ConfigurationError(f"The key file {str(self._path)!r} cannot be used: {reason}") from None
-            _logger.warning("The key file %r cannot be used: %s; the last key stays in use", str(self._path), reason)
+            self._warn(reason)
+        else:
+            if self._told:
+                self._told = {}
         return state[1]
 
     def _read(self) -> SecretStr:
-        try:
-            key = self._path.read_text(encoding="utf-8").strip()
-        except UnicodeDecodeError:  # its text would show a piece of the key
-            raise ValueError("it is not UTF-8") from None
+        key = _decoded(self._path.read_bytes())
+        if key is None:
+            raise ValueError("it is not UTF-8")
         if not key:
             raise ValueError("it is empty")
-        return SecretStr(key)
+        return key
+
+    def _warn(self, reason: str) -> None:
+        this = object()
+        if self._told.setdefault(reason, this) is this:  # atomic: of all threads, one tells it
+            _logger.warning("The key file %r cannot be used: %s; the last key stays in use", str(self._path), reason)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self._path),)  # a copy reads the file by itself; no pickle has the key
 
     def __repr__(self) -> str:
         return f"KeyFile({str(self._path)!r})"
+
+
+def _decoded(content: bytes) -> SecretStr | None:
+    """Return the key in a file's content, or None where it is no text: the error itself would hold the content."""
+    try:
+        return SecretStr(content.decode().strip())
+    except UnicodeDecodeError:
+        return None

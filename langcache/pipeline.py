@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -54,7 +54,7 @@ class CallOptions:
     retries: Retries
     server_url: str | None
     timeout_ms: float | None
-    http_headers: Mapping[str, str] | None
+    http_headers: Mapping[str, str] | None = field(repr=False)
     deadline_ms: float | None = None
     breaker: OptionalNullable[BreakerPolicy] = UNSET
     on_failure: OnFailure | None = None
@@ -113,7 +113,7 @@ class Pipeline:
         return operation.request(
             self._default_target() if options.server_url is None else self._other_target(options.server_url),
             arguments,
-            headers=NO_HEADERS if options.http_headers is None else checked_headers(options.http_headers),
+            headers=NO_HEADERS if options.http_headers is None else _own(options.http_headers),
             timeout=self._settings.timeout if options.timeout_ms is None else seconds(options.timeout_ms),
             options={
                 "cache_id": self._settings.cache_id,
@@ -150,6 +150,11 @@ class Pipeline:
 
     def _checked_target(self, server_url: str | None) -> Target:
         return Target(checked_base_url(server_url), checked_cache_id(self._settings.cache_id), _COMMON_HEADERS)
+
+
+def _own(headers: Mapping[str, str]) -> Headers:
+    """Return the caller's headers, checked, in a form whose ``repr`` does not show credentials."""
+    return NO_HEADERS.merged(checked_headers(headers))
 
 
 def _result(operation: Operation[Result], response: object) -> Result:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar, Union
 
 from .errors import UnexpectedAwaitableError, describe
 from .http import Request, Response
-from .workers import bounded, bounded_async, result_of, result_of_async
+from .workers import bounded, bounded_async, discard, result_of, result_of_async
 
 T = TypeVar("T")
 
@@ -208,8 +208,7 @@ def _refuse_awaitable(result: T, source: str) -> T:
     """Return `result`, unless it would have to be awaited, which a sync call cannot do."""
     if not inspect.isawaitable(result):
         return result
-    if inspect.iscoroutine(result):
-        result.close()  # or Python warns that it was never awaited
+    discard(result)
     raise UnexpectedAwaitableError(
         f"{source} is async: it returned an awaitable in a sync call. "
         "Use the client's *_async methods, or give a sync one."

@@ -55,6 +55,13 @@ class AsyncTransport(Protocol):
         ...
 
 
+class Proxies(dict[str, str]):
+    """The proxies' URLs by the scheme that they serve; their ``repr`` does not show the URLs, which carry passwords."""
+
+    def __repr__(self) -> str:
+        return f"<proxies for {', '.join(sorted(self)) or 'nothing'}>"
+
+
 @dataclass(frozen=True)
 class TransportOptions:
     """How connections are made. A transport refuses, when it is built, an option that it cannot honour."""

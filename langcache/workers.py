@@ -137,9 +137,29 @@ def bounded(work: Callable[[], T], seconds: float) -> T:
         return work()
     try:
         return result_of(future, seconds)
+    except BaseException:
+        _abandon(future)
+        raise
     finally:
-        future.cancel()  # where it is not begun, nobody waits for it any more
         del future  # its exception's traceback holds this frame: with it, a reference cycle
+
+
+def _abandon(future: Future[Any]) -> None:
+    """Cancel `future` where it is not begun; where it is, see to a coroutine that comes of it and nobody awaits."""
+    if not future.cancel():
+        future.add_done_callback(_close_result)
+
+
+def _close_result(future: Future[Any]) -> None:
+    if future.exception() is None:
+        discard(future.result())
+
+
+def discard(awaitable: object) -> None:
+    """Close what was to be awaited and is not, where it has a `close`, or Python warns that it never was awaited."""
+    close = getattr(awaitable, "close", None)
+    if inspect.isawaitable(awaitable) and callable(close):
+        close()
 
 
 def result_of(future: Future[T], seconds: float | None) -> T:
@@ -169,8 +189,10 @@ async def bounded_async(work: Callable[[], Awaitable[T] | T], seconds: float) ->
         future = in_thread(work)
         try:
             value = await result_of_async(future, seconds)
+        except BaseException:
+            _abandon(future)
+            raise
         finally:
-            future.cancel()
             del future
     return await _awaited(value, seconds - (time.monotonic() - begun)) if inspect.isawaitable(value) else value
 
@@ -179,16 +201,21 @@ async def _awaited(value: Awaitable[T], seconds: float) -> T:
     import asyncio  # on first use: a sync program never needs it
 
     task = asyncio.ensure_future(value)
+    grace = _GRACE
     try:
         # Neither asyncio.timeout, which needs Python 3.11, nor wait_for, which loses a cancellation before Python 3.12.
         await asyncio.wait([task], timeout=seconds)
         if task.done():
             return task.result()
         raise TimeoutError(f"not done after {seconds} s")
+    except GeneratorExit:
+        grace = 0.0  # who is closed cannot wait any more
+        raise
     finally:
         if task.cancel():
             task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else asks for it
-            await asyncio.wait([task], timeout=_GRACE)
+            if grace:
+                await asyncio.wait([task], timeout=grace)
         del task  # an exception's traceback holds this frame: without this, a failure would be a reference cycle
 
 

@@ -38,7 +38,7 @@ SIGNATURES = {
         "retry_config: 'Retries' = Unset(), timeout_ms: 'float | None' = None, "
         "debug_logger: 'Logger | None' = None, *, transport: 'str | Transport | AsyncTransport | None' = None, "
         "async_transport: 'str | AsyncTransport | None' = None, plugins: 'Iterable[object]' = (), "
-        "pool_size: 'int' = 32, tls: 'TLSConfig | None' = None, proxy: 'str | None' = None, "
+        "pool_size: 'int' = 32, tls: 'TLSConfig | None' = None, proxy: 'str | SecretStr | None' = None, "
         "no_proxy: 'str | Iterable[str] | None' = None, trust_env: 'bool' = True, "
         "connect_timeout_ms: 'float | None' = None, idle_timeout_ms: 'float | None' = None, "
         "max_response_bytes: 'int | None' = None, deadline_ms: 'float | None' = None, "

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import pytest
 
-from langcache import Middleware, Next, Request, Response, Steps, resolve, send, sleep
+from langcache import Middleware, Next, Request, Response, Steps, resolve, send, sleep, wait
 from langcache.errors import ConnectError, UnexpectedAwaitableError
-from langcache.steps import Resolve, Send, Sleep, compose, run, run_async
+from langcache.steps import Command, Resolve, Send, Sleep, Wait, compose, perform, run, run_async
 
 T = TypeVar("T")
 
@@ -265,6 +267,187 @@ def test_the_sync_driver_refuses_an_async_provider_by_name() -> None:
 
     with pytest.raises(UnexpectedAwaitableError, match=r"vault is async.*\*_async"):
         run(resolve(vault), Recorder().send)  # type: ignore[arg-type]
+
+
+def test_the_sync_driver_closes_whatever_it_cannot_await() -> None:
+    """A stranger's awaitable too, as far as that can be closed."""
+
+    class Given:
+        closed = False
+
+        def __await__(self) -> Generator[Any, Any, str]:
+            raise AssertionError("never awaited")
+
+    class Closable(Given):
+        def close(self) -> None:
+            self.closed = True
+
+    for given in (Given(), Closable()):
+        provider: Callable[[], Any] = lambda given=given: given  # type: ignore[misc]  # noqa: E731
+        with pytest.raises(UnexpectedAwaitableError):
+            run(resolve(provider), Recorder().send)
+        assert given.closed is isinstance(given, Closable)
+
+
+# Limits
+
+
+def limited(command: Command) -> Steps[Any]:
+    """Have one command performed, as a middleware does that bounds others."""
+    return (yield from perform(command))
+
+
+@both_drivers
+def test_a_provider_that_is_done_in_time_gives_its_value(drive: Drive) -> None:
+    assert drive(limited(Resolve(lambda: "key", 10)), lambda request: OK)[0] == "key"
+
+
+@both_drivers
+def test_a_provider_has_no_more_time_than_its_limit(drive: Drive) -> None:
+    """However long it takes, the call goes on; the provider is left alone in its thread."""
+    released, ended = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        released.wait(10)
+        ended.set()
+        return "too late"
+
+    def impatient() -> Steps[str]:
+        try:
+            yield from limited(Resolve(slow, 0.01))
+        except TimeoutError as error:
+            return str(error)
+        raise AssertionError("unreachable")
+
+    said, _ = drive(impatient(), lambda request: OK)
+    assert said.startswith("not done after 0.0")
+    released.set()
+    assert ended.wait(10)
+
+
+@both_drivers
+def test_a_provider_with_a_limit_fails_as_one_without(drive: Drive) -> None:
+    """Its own TimeoutError too is its own."""
+
+    def broken() -> str:
+        raise TimeoutError("the vault's own")
+
+    with pytest.raises(TimeoutError, match="the vault's own"):
+        drive(limited(Resolve(broken, 10)), lambda request: OK)
+
+
+def test_an_async_provider_with_a_limit_is_cancelled() -> None:
+    async def vault() -> str:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    with pytest.raises(TimeoutError):
+        drive_async(limited(Resolve(vault, 0.01)), lambda request: OK)
+
+
+def test_an_async_provider_that_is_done_in_time_gives_its_value() -> None:
+    async def vault() -> str:
+        await asyncio.sleep(0)
+        return "key"
+
+    for provider in (vault, lambda: vault()):
+        assert drive_async(limited(Resolve(provider, 10)), lambda request: OK)[0] == "key"
+
+
+def test_the_sync_driver_refuses_an_async_provider_with_a_limit() -> None:
+    async def vault() -> str:
+        raise AssertionError("never run")
+
+    for provider in (vault, lambda: vault()):
+        with pytest.raises(UnexpectedAwaitableError, match="is async"):
+            run(limited(Resolve(provider, 10)), Recorder().send)
+
+
+# Waiting for another call
+
+
+@both_drivers
+@pytest.mark.parametrize("timeout", [None, 10.0])
+def test_a_future_that_is_done_gives_its_result(drive: Drive, timeout: float | None) -> None:
+    future = Future[str]()
+    future.set_result("done")
+    assert drive(limited(Wait(future, timeout)), lambda request: OK)[0] == "done"
+
+
+@both_drivers
+def test_a_future_is_waited_for_that_another_thread_ends(drive: Drive) -> None:
+    future = Future[str]()
+
+    def waiting() -> Steps[str]:
+        threading.Timer(0.01, future.set_result, ("done",)).start()
+        return (yield from wait(future))
+
+    assert drive(waiting(), lambda request: OK)[0] == "done"
+
+
+@both_drivers
+def test_a_future_is_waited_for_no_longer_than_the_limit(drive: Drive) -> None:
+    """And it is left as it is: others may wait for it."""
+    future = Future[str]()
+    future.set_running_or_notify_cancel()
+    with pytest.raises(TimeoutError, match=r"not done after 0\.01 s"):
+        drive(limited(Wait(future, 0.01)), lambda request: OK)
+    assert not future.cancelled()
+
+
+@both_drivers
+def test_the_failure_of_a_future_reaches_the_middleware(drive: Drive) -> None:
+    future = Future[str]()
+    future.set_exception(LookupError("no vault"))
+
+    def careful() -> Steps[str]:
+        try:
+            return (yield from wait(future))
+        except LookupError as error:
+            return f"handled {error}"
+
+    assert drive(careful(), lambda request: OK)[0] == "handled no vault"
+
+
+def test_a_task_that_is_cancelled_does_not_cancel_the_future() -> None:
+    future = Future[str]()
+    future.set_running_or_notify_cancel()
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(run_async(wait(future), AsyncRecorder().send_async)) for _ in range(2)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[0]
+        future.set_result("done")
+        assert await tasks[1] == "done"
+
+    asyncio.run(main())
+
+
+def test_threads_and_tasks_wait_for_the_same_future() -> None:
+    future, waiting = Future[str](), threading.Semaphore(0)
+    future.set_running_or_notify_cancel()
+    results: list[str] = []
+
+    def announced() -> Steps[str]:
+        waiting.release()
+        return (yield from wait(future))
+
+    async def main() -> list[str]:
+        tasks = [asyncio.create_task(run_async(announced(), AsyncRecorder().send_async)) for _ in range(5)]
+        return await asyncio.gather(*tasks)
+
+    threads = [threading.Thread(target=lambda: results.append(run(announced(), Recorder().send))) for _ in range(5)]
+    loop = threading.Thread(target=lambda: results.extend(asyncio.run(main())))
+    for thread in (*threads, loop):
+        thread.start()
+    for _ in range(10):
+        assert waiting.acquire(timeout=10)
+    future.set_result("done")
+    for thread in (*threads, loop):
+        thread.join()
+    assert results == ["done"] * 10
 
 
 def test_the_sync_driver_refuses_an_async_transport() -> None:

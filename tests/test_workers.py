@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import functools
 import gc
 import threading
 import time
 import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import pytest
 
 from langcache import errors, workers
 from langcache.processes import PerProcess
-from langcache.workers import Workers, bounded, in_thread, result_of
+from langcache.workers import Workers, bounded, bounded_async, in_thread, is_async, result_of, result_of_async
+
+T = TypeVar("T")
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE")
 
@@ -150,3 +156,360 @@ def test_closed_workers_take_nothing_and_fail_what_is_not_begun() -> None:
         result_of(waiting, 10)
     with pytest.raises(errors.ClientClosedError):
         workers.submit(work)
+
+
+def test_work_that_is_not_begun_in_time_is_never_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it, and another one may have done it since."""
+    one_thread = Workers(limit=1)
+    monkeypatch.setattr(workers, "_of_process", PerProcess(lambda: one_thread))
+    released, done = threading.Event(), list[str]()
+    busy = in_thread(lambda: released.wait(10))
+    with pytest.raises(TimeoutError):
+        bounded(lambda: done.append("too late"), 0.01)
+    released.set()
+    result_of(busy, 10)
+    assert bounded(lambda: "the next", 10) == "the next"
+    assert done == []
+    one_thread.close()
+
+
+async def never_run() -> str:
+    raise AssertionError("never run")
+
+
+def test_a_coroutine_that_comes_too_late_is_closed() -> None:
+    """Nobody can await it any more; Python warns of one that never was, and the tests take that for an error."""
+    released, ended = threading.Event(), threading.Event()
+
+    class Told:
+        """Says when it is closed, as a coroutine is."""
+
+        def __await__(self) -> Generator[Any, Any, str]:
+            raise AssertionError("never awaited")
+
+        def close(self) -> None:
+            ended.set()
+
+    def work() -> Told:
+        released.wait(10)
+        return Told()
+
+    with pytest.raises(TimeoutError):
+        bounded(work, 0.01)
+    assert not ended.is_set()
+    released.set()
+    assert ended.wait(10)
+
+
+def test_a_coroutine_that_comes_in_time_is_returned() -> None:
+    coroutine = bounded(never_run, 10)
+    coroutine.close()  # which it would be already
+
+
+def failing() -> str:
+    raise LookupError("no vault")
+
+
+@pytest.mark.parametrize("wait", [lambda: bounded(failing, 10), lambda: result_of(in_thread(failing), 10)])
+def test_a_failure_holds_no_frames(wait: Callable[[], str]) -> None:
+    """It would hold the frames of the caller until the next collection."""
+
+    class Held:
+        """Something that a frame holds."""
+
+    def fail() -> weakref.ref[Held]:
+        held = Held()
+        with pytest.raises(LookupError):
+            wait()
+        return weakref.ref(held)
+
+    fail()
+    gc.disable()
+    try:
+        assert [fail()() for _ in range(5)] == [None] * 5
+    finally:
+        gc.enable()
+
+
+# Futures
+
+
+def test_a_future_is_waited_for() -> None:
+    future = Future[int]()
+    threading.Timer(0.01, future.set_result, (42,)).start()
+    assert result_of(future, None) == 42
+
+
+def test_a_future_that_takes_too_long_is_left_alone() -> None:
+    future = Future[int]()
+    with pytest.raises(TimeoutError, match=r"not done after 0\.01 s"):
+        result_of(future, 0.01)
+    assert not future.cancelled()
+
+
+# Async
+
+
+class Complaints:
+    """What asyncio tells of failures that nobody has asked for."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run `main` in a loop of its own; nothing may be told of it."""
+
+        async def listened() -> T:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: self.told.append(context))
+            return await main
+
+        result = asyncio.run(listened())
+        gc.collect()  # it is told by what is collected
+        assert self.told == []
+        return result
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    return Complaints().run(main)
+
+
+def limited(work: Callable[[], Any], seconds: float) -> Coroutine[Any, Any, Any]:
+    return bounded_async(work, seconds)
+
+
+async def ready() -> str:
+    await asyncio.sleep(0)
+    return "ready"
+
+
+class Callable_:  # noqa: N801 - the word is taken
+    """An object that is called and awaited."""
+
+    async def __call__(self) -> str:
+        return await ready()
+
+
+@pytest.mark.parametrize("work", [ready, functools.partial(ready), Callable_(), lambda: ready(), lambda: "ready"])
+def test_what_is_awaitable_is_awaited(work: Callable[[], Awaitable[str] | str]) -> None:
+    assert run(limited(work, 10)) == "ready"
+
+
+def test_what_is_known_to_be_async_is_called_in_the_loop() -> None:
+    """It may need the loop from its first line on."""
+    assert [is_async(work) for work in (ready, functools.partial(ready), Callable_())] == [True] * 3
+    assert not is_async(lambda: ready())
+
+
+def test_a_plain_function_is_called_in_another_thread_with_the_callers_context() -> None:
+    async def main() -> Any:
+        VARIABLE.set("the task's")
+        return await limited(lambda: (VARIABLE.get(), threading.get_ident()), 10)
+
+    value, thread = run(main())
+    assert value == "the task's"
+    assert thread != threading.get_ident()
+
+
+@pytest.mark.parametrize("work", [failing, lambda: failing_async(), lambda: bounded(failing, 10)])
+def test_what_it_raises_is_raised(work: Callable[[], Any]) -> None:
+    with pytest.raises(LookupError, match="no vault"):
+        run(limited(work, 10))
+
+
+async def failing_async() -> str:
+    await asyncio.sleep(0)
+    return failing()
+
+
+def test_a_stop_iteration_is_an_error_like_others_in_a_loop_too() -> None:
+    def work() -> str:
+        raise StopIteration("early")
+
+    with pytest.raises(RuntimeError, match="StopIteration was raised: early"):
+        run(limited(work, 10))
+
+
+class Stubborn:
+    """A coroutine function that is told when it is cancelled, and goes on where it is to."""
+
+    def __init__(self, goes_on: bool = False, fails: bool = False) -> None:
+        self.cancelled = 0
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.goes_on = goes_on
+        self.fails = fails
+        self.ended = asyncio.Event()
+
+    async def __call__(self) -> str:
+        self.begun.set()
+        try:
+            while True:
+                try:
+                    await self.go_on.wait()
+                    break
+                except asyncio.CancelledError:
+                    self.cancelled += 1
+                    if not self.goes_on:
+                        raise
+            return failing() if self.fails else "at last"
+        finally:
+            self.ended.set()
+
+
+def test_a_coroutine_that_takes_too_long_is_cancelled() -> None:
+    async def main() -> int:
+        work = Stubborn()
+        with pytest.raises(TimeoutError, match=r"not done after 0\.0\d+ s"):
+            await limited(work, 0.01)
+        assert work.ended.is_set()
+        return work.cancelled
+
+    assert run(main()) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_coroutine_that_will_not_be_cancelled_is_left_alone(fails: bool) -> None:
+    """What comes of it then, nobody is told, and it is no failure that nobody has asked for."""
+
+    async def main() -> int:
+        work = Stubborn(goes_on=True, fails=fails)
+        begun = time.monotonic()
+        with pytest.raises(TimeoutError):
+            await limited(work, 0.01)
+        assert time.monotonic() - begun < 5
+        assert not work.ended.is_set()
+        work.go_on.set()
+        await work.ended.wait()
+        return work.cancelled
+
+    assert run(main()) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_coroutine_that_fails_when_it_is_cancelled_is_too_late(fails: bool) -> None:
+    async def work() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return failing() if fails else "too late"
+        raise AssertionError("unreachable")
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            await limited(work, 0.01)
+
+    run(main())
+
+
+def test_a_caller_that_is_cancelled_cancels_the_coroutine() -> None:
+    async def main() -> int:
+        work = Stubborn()
+        caller = asyncio.create_task(limited(work, 10))
+        await work.begun.wait()
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert work.ended.is_set()
+        return work.cancelled
+
+    assert run(main()) == 1
+
+
+def test_a_caller_that_is_cancelled_leaves_the_thread_alone() -> None:
+    begun, released, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> str:
+        begun.set()
+        released.wait(10)
+        ended.set()
+        return failing()
+
+    async def main() -> None:
+        caller = asyncio.create_task(limited(work, 10))
+        assert await asyncio.to_thread(begun.wait, 10)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        released.set()
+        assert await asyncio.to_thread(ended.wait, 10)
+
+    run(main())
+
+
+@pytest.mark.parametrize("steps", range(8))
+@pytest.mark.parametrize("kind", ["coroutine", "future"])
+def test_a_failure_while_the_caller_is_cancelled_is_not_told_by_asyncio(kind: str, steps: int) -> None:
+    """Whichever of the two comes first: the failure is nobody's then, and no accident either."""
+
+    async def main() -> None:
+        future, work = Future[str](), Stubborn(fails=True)
+        future.set_running_or_notify_cancel()
+        wait = limited(work, 10) if kind == "coroutine" else result_of_async(future, 10)
+        caller = asyncio.create_task(wait)
+        await (work.begun.wait() if kind == "coroutine" else asyncio.sleep(0))
+        work.go_on.set()
+        future.set_exception(LookupError("no vault"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        caller.cancel()
+        with pytest.raises((asyncio.CancelledError, LookupError)):
+            await caller
+
+    run(main())
+
+
+def test_a_coroutine_that_comes_too_late_to_be_awaited_is_closed() -> None:
+    released, closed = threading.Event(), threading.Event()
+
+    class Told:
+        def __await__(self) -> Generator[Any, Any, str]:
+            raise AssertionError("never awaited")
+
+        def close(self) -> None:
+            closed.set()
+
+    def work() -> Told:
+        released.wait(10)
+        return Told()
+
+    with pytest.raises(TimeoutError):
+        run(limited(work, 0.01))
+    released.set()
+    assert closed.wait(10)
+
+
+def test_a_call_that_is_closed_cancels_the_coroutine_and_waits_for_nothing() -> None:
+    """As when its loop ends without it: what is closed cannot wait any more."""
+
+    async def main() -> int:
+        work = Stubborn()
+        call = limited(work, 10)
+        call.send(None)
+        await work.begun.wait()
+        call.close()
+        await work.ended.wait()
+        return work.cancelled
+
+    assert run(main()) == 1
+
+
+def test_many_tasks_wait_for_one_future() -> None:
+    async def main() -> list[int]:
+        future = Future[int]()
+        future.set_running_or_notify_cancel()
+        tasks = [asyncio.create_task(result_of_async(future, None)) for _ in range(20)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        threading.Thread(target=future.set_result, args=(42,)).start()
+        return await asyncio.gather(*tasks[1:])
+
+    assert run(main()) == [42] * 19
+
+
+def test_a_task_that_waits_too_long_leaves_the_future_alone() -> None:
+    future = Future[int]()
+    future.set_running_or_notify_cancel()
+    with pytest.raises(TimeoutError, match=r"not done after 0\.01 s"):
+        run(result_of_async(future, 0.01))
+    assert future.running()
+    future.set_exception(LookupError("when the loop is closed"))

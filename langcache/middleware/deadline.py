@@ -62,7 +62,10 @@ class _Bounded:
                     over = self._over(error, command)
                     command = inner.throw(error if over is None else over)
                 else:
-                    command = inner.send(result)
+                    try:
+                        command = inner.send(result)
+                    finally:
+                        del result  # it may be a key, and the traceback of an error shows what this holds
             raise over
         except StopIteration as stop:
             response: Response = stop.value

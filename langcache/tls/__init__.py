@@ -3,7 +3,7 @@
 Importing this imports no `ssl`; that is left to the first context.
 """
 
-from .config import TLSConfig
+from .config import AUTHORITY_VARIABLES, TLSConfig
 from .explanation import explain_tls_error
 
-__all__ = ["TLSConfig", "explain_tls_error"]
+__all__ = ["AUTHORITY_VARIABLES", "TLSConfig", "explain_tls_error"]

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 DEFAULT_RELOAD_INTERVAL: Final = 10.0
 """How many seconds at the least lie between two looks at the files: what rotates them leaves much longer to notice."""
 
+AUTHORITY_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The environment's variables that name authorities, the one that goes before the others first."""
+
 Password = Union[str, bytes, SecretStr]
 
-_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PEM: Final = "-----BEGIN"
 _TRUST: Final = ("certifi", "system")
 _VERSIONS: Final = ("TLSv1.2", "TLSv1.3")
@@ -117,7 +119,7 @@ class TLSConfig:
         """
         if self.ca is not None or self.trust is not None or self.ssl_context is not None:
             return self
-        for variable in _VARIABLES:
+        for variable in AUTHORITY_VARIABLES:
             value = environment.get(variable, "")
             places = value.split(os.pathsep) if variable == "SSL_CERT_DIR" else [value]
             if any(places):

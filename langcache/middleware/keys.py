@@ -1,0 +1,241 @@
+"""Keys: how a provider is asked for the API key, and what it gives is kept. Threads and tasks share all of this.
+
+1. A bare key is one call's alone: the provider may decide by the caller. It is asked before each attempt.
+2. A `Credential` is for all calls, until it expires or the service refuses it. Then one call asks for a new one, and
+   the others wait for what comes of it. Such a question is a flight.
+3. A flight lands with what the provider gives or raises. That the call which asks has no more time, or is cancelled, is
+   its own matter: then another one asks; or, where the provider is in a thread that goes on, that is waited for.
+4. What a provider gives is hidden in a SecretStr before anybody else sees it, so that no frame of a traceback has it.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from pydantic import SecretStr
+
+from ..credentials import Credential, KeyProvider
+from ..errors import ConfigurationError, describe
+from ..steps import Steps, resolve, wait
+
+Key = SecretStr | None
+Answer = Credential | SecretStr | None
+"""What a provider gives, hidden."""
+
+Landing = Future[Key | Exception]
+"""What comes of a flight: a key, or the provider's failure, or None where nothing came of it that others can use."""
+
+
+class Keys:
+    """The keys of one provider, for one process; `clock` gives seconds.
+
+    Where the provider has a method ``refresh``, that is asked after the service has refused a key.
+    """
+
+    def __init__(self, provider: KeyProvider, clock: Callable[[], float]) -> None:
+        # Of its class, and not of the object: a mock has whatever attribute it is asked for.
+        refresh = getattr(type(provider), "refresh", None)
+        self._provider = provider
+        self._refresh: KeyProvider = getattr(provider, "refresh") if callable(refresh) else provider  # noqa: B009
+        self._module, _, self._name = describe(provider).rpartition(".")
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._key: Key = None
+        self._expires: float | None = None
+        self._flight: _Flight | None = None
+        self._is_shared = True
+        """Whether the provider gives credentials, or it is not known yet what it gives."""
+
+    def ask(self, refused: Key = None) -> Steps[Key]:
+        """Return the key for an attempt, or for one after the service has `refused` a key."""
+        while True:
+            found = self._look(refused)
+            if isinstance(found, SecretStr):
+                return found
+            if isinstance(found, _Flight):
+                return (yield from self._lead(found, refused))
+            landed = yield from wait(found)
+            if isinstance(landed, Exception):
+                raise _copied(landed)
+            if landed is not None:
+                return landed
+
+    def _look(self, refused: Key) -> SecretStr | _Flight | Landing:
+        """Return the key that is kept, or the flight that the call is to make, or what comes of another call's."""
+        with self._lock:
+            if not self._is_shared:
+                return _Flight()
+            if self._key is not None and self._key != refused and not self._is_over():
+                return self._key
+            if self._flight is None:
+                self._flight = _Flight()
+                return self._flight
+            if self._flight.thread == threading.get_ident():
+                raise ConfigurationError("The key provider uses the client that waits for its key")
+            return self._flight.landing()
+
+    def _is_over(self) -> bool:
+        return self._expires is not None and self._clock() >= self._expires
+
+    def _lead(self, flight: _Flight, refused: Key) -> Steps[Key]:
+        """Ask the provider, for all calls that wait for `flight`."""
+        try:
+            answer = yield from resolve(self._question(flight, refused))
+        finally:
+            self._leave(flight)
+        return answer.key if isinstance(answer, Credential) else answer
+
+    def _question(self, flight: _Flight, refused: Key) -> Callable[[], Any]:
+        """Return what asks the provider, and lands `flight` with what comes of it, whether or not that is in time."""
+
+        def ask() -> Any:
+            if not self._enter(flight):
+                return None  # the call that asked has gone before this began
+            try:
+                provided = self._call(refused)
+                if inspect.isawaitable(provided):
+                    return _Awaited(provided, partial(self._awaited, flight))
+                provided = _hidden(provided)
+                return self._land(flight, provided)
+            except Exception as error:
+                self._fail(flight, error)
+                raise
+            finally:
+                self._leave(flight)
+
+        async def ask_async() -> Answer:
+            return await self._awaited(flight, self._call(refused))
+
+        is_async = inspect.iscoroutinefunction(self._provider if refused is None else self._refresh)
+        question: Callable[[], Any] = ask_async if is_async else ask
+        question.__module__, question.__qualname__ = self._module, self._name  # messages tell what is asked
+        return question
+
+    def _call(self, refused: Key) -> Any:
+        return self._provider() if refused is None else self._refresh()
+
+    async def _awaited(self, flight: _Flight, provided: Awaitable[Any]) -> Answer:
+        try:
+            return self._land(flight, _hidden(await provided))
+        except Exception as error:
+            self._fail(flight, error)
+            raise
+
+    def _enter(self, flight: _Flight) -> bool:
+        """Note that this thread is in the provider; say False where nobody wants to know any more what comes of it."""
+        with self._lock:
+            if flight.has_landed:
+                return False
+            flight.holders += 1
+            flight.thread = threading.get_ident()
+            return True
+
+    def _leave(self, flight: _Flight) -> None:
+        """Take one holder from `flight`; where that was the last, and brought nothing, nothing will come of it."""
+        with self._lock:
+            flight.holders -= 1
+            if flight.thread == threading.get_ident():
+                flight.thread = None
+            if not flight.holders:
+                self._end(flight, None)
+
+    def _land(self, flight: _Flight, answer: Answer | type) -> Answer:
+        """End `flight` with the provider's answer, and return that; raises ConfigurationError where it is none."""
+        if isinstance(answer, type):
+            raise ConfigurationError(f"The API key must be a string, not {answer.__name__}")
+        with self._lock:
+            if not flight.has_landed:
+                self._is_shared = isinstance(answer, Credential)
+                self._end(flight, self._keep(answer) if isinstance(answer, Credential) else None)
+        return answer
+
+    def _keep(self, credential: Credential) -> SecretStr:
+        milliseconds = credential.expires_in_ms
+        self._key = credential.key
+        self._expires = None if milliseconds is None else self._clock() + milliseconds / 1000
+        return credential.key
+
+    def _fail(self, flight: _Flight, error: Exception) -> None:
+        """End `flight` with the provider's failure, which is that of all who wait."""
+        with self._lock:
+            self._end(flight, error)
+
+    def _end(self, flight: _Flight, landed: Key | Exception) -> None:
+        """End `flight`, where it has not ended; the lock is held."""
+        if self._flight is flight:
+            self._flight = None
+        flight.land(landed)
+
+
+class _Flight:
+    """A question to the provider, for the call that asks it and for others that wait; the lock of `Keys` guards it.
+
+    It is held by the call that asks, and by a thread that is in the provider: by whoever can still bring an answer.
+    """
+
+    def __init__(self) -> None:
+        self.holders = 1
+        self.thread: int | None = None
+        """The thread that is in the provider."""
+        self.has_landed = False
+        self._landing: Landing | None = None
+
+    def landing(self) -> Landing:
+        """Return the future of what comes of it, which no call that waits for it can cancel."""
+        if self._landing is None:  # made for the first that waits: most often nobody does
+            self._landing = Future()
+            self._landing.set_running_or_notify_cancel()
+        return self._landing
+
+    def land(self, landed: Key | Exception) -> None:
+        """Tell those who wait what has come of it; a second time does nothing."""
+        if self._landing is not None and not self.has_landed:
+            self._landing.set_result(_copied(landed) if isinstance(landed, Exception) else landed)
+        self.has_landed = True
+
+
+class _Awaited:
+    """What an awaitable of the provider's gives, read by `read`; it can be closed, as a coroutine can."""
+
+    def __init__(self, provided: Awaitable[Any], read: Callable[[Awaitable[Any]], Coroutine[Any, Any, Answer]]) -> None:
+        self._provided = provided
+        self._read = read
+
+    def __await__(self) -> Generator[Any, Any, Answer]:
+        return self._read(self._provided).__await__()
+
+    def close(self) -> None:
+        """Close what is not awaited, or Python warns that it never was."""
+        if inspect.iscoroutine(self._provided):
+            self._provided.close()
+
+
+def _hidden(provided: object) -> Answer | type:
+    """Return what a provider gave as a secret, or its type where it is no key.
+
+    That is no error yet: the traceback of one that is raised here would hold this frame, and with it the key.
+    """
+    if provided is None or isinstance(provided, (SecretStr, Credential)):
+        return provided
+    return SecretStr(provided) if isinstance(provided, str) else type(provided)
+
+
+def _copied(error: Exception) -> Exception:
+    """Return a copy of the provider's failure without its traceback, or the failure itself where it has no copies.
+
+    What one call notes on it is not another's, nor is another's what the frames of that call hold, such as its prompt.
+    """
+    try:
+        copied = copy.copy(error)
+    except Exception:  # noqa: BLE001 - whatever a stranger's exception does where it is copied
+        return error
+    if type(copied) is not type(error):
+        return error
+    copied.__cause__, copied.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return copied
