@@ -86,13 +86,13 @@ class Pipeline:
         self, operation: Operation[Result], arguments: Mapping[str, Any], options: CallOptions
     ) -> Result:
         """Carry out `operation` in this task."""
-        transport = self._transports.asynchronous()
+        request = self._request(operation, arguments, options, self._settings.own_async_client)
+        transport = self._transports.asynchronous()  # the first call opens it, in the time of its deadline
 
         async def transmit(request: Request) -> Response:
             self._transports.require_open()
             return await transport.send(request)
 
-        request = self._request(operation, arguments, options, self._settings.own_async_client)
         return _result(operation, await run_async(self._handle(request), transmit))
 
     def explain(self) -> str:

@@ -9,6 +9,7 @@ import inspect
 import pickle
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -639,6 +640,33 @@ def test_an_async_transport_that_a_sync_close_cannot_close_waits_for_the_async_o
     assert plugin.made.closed == 0
     asyncio.run(client.aclose())
     assert plugin.made.closed == 1
+
+
+def test_what_opening_the_async_transport_takes_counts_for_the_deadline_of_the_first_call() -> None:
+    """It loads a whole HTTP library."""
+    opened: list[float] = []
+
+    class Offering:
+        sync, asynchronous = Recording(), AsyncRecording()
+
+        @hookimpl
+        def langcache_transport(self, name: str) -> Recording:
+            return self.sync
+
+        @hookimpl
+        def langcache_async_transport(self, name: str) -> AsyncRecording:
+            opened.append(time.monotonic())
+            return self.asynchronous
+
+    plugin = Offering()
+    client = LangCache("http://cache.example", "k", "c", transport="x", plugins=[plugin], deadline_ms=60_000)
+
+    async def main() -> None:
+        async with client:
+            await client.search_async(prompt="p")
+
+    asyncio.run(main())
+    assert plugin.asynchronous.sent[0].options["deadline"] - 60 <= opened[0]
 
 
 def test_a_dropped_client_warns_of_an_async_transport_that_nobody_closed() -> None:
