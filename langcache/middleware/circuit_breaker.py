@@ -88,7 +88,7 @@ class Circuit:
             if failed is None:
                 return None
             self._count(failed)
-            return self._open(now) if self._is_too_much() else None
+            return self._open(now) if failed and self._is_too_much() else None
 
     def _count(self, failed: bool) -> None:
         self._on_end = self._on_end + 1 if failed else 0
