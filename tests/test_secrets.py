@@ -323,5 +323,5 @@ def test_a_failed_call_shows_the_key_nowhere(transport: str, trouble: str, tmp_p
             assert isinstance(last.metadata.degraded, errors.LangCacheError)
         else:
             assert isinstance(last, (errors.LangCacheError, ValueError))
-    assert log.lines
+    assert log.lines or trouble.startswith("a wrong"), "which is refused before anything is told"
     required(seen)
