@@ -294,8 +294,8 @@ def met(transport: str, given: Given, trouble: Trouble, log: Log, seen: Seen) ->
     calls, arguments = TRANSPORTS[transport]
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        arguments = {"cache_id": "c", "debug_logger": log, **arguments, **trouble.client, **given.client}
-        cache = LangCache(trouble.url, **arguments)
+        client: dict[str, Any] = {"cache_id": "c", "debug_logger": log, **arguments, **trouble.client, **given.client}
+        cache = LangCache(trouble.url, **client)
         seen.look_at_client(cache)
         ended = calls(cache, {**trouble.call, **given.call}, trouble.calls)
         seen.look_at_client(cache)
