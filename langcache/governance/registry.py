@@ -74,7 +74,7 @@ class Registry(pluggy.PluginManager):
         return caller.get_hookimpls()[::-1]
 
     def _drop(self, plugin: object) -> None:
-        if self.is_registered(plugin):
+        if plugin is not None and self.is_registered(plugin):
             self.unregister(plugin)
 
 
