@@ -21,6 +21,7 @@ from .config import (
 )
 from .credentials import ApiKey, KeyProvider, hidden
 from .errors import ConfigurationError
+from .governance.choice import read_plugin_choice
 from .models import (
     ConversationalSearchResponseContent,
     DeleteQueryResponse,
@@ -94,6 +95,9 @@ class LangCache:
         on_failure: OnFailure = "raise",
         request_id_header: str | None = DEFAULT_REQUEST_ID_HEADER,
         without: Iterable[str] = (),
+        autoload: bool = False,
+        required: bool | Iterable[str] = False,
+        order: Mapping[str, str] | None = None,
     ) -> None:
         """Make a client; nothing is sent, and the URL, the key and the cache id are checked by the first call.
 
@@ -115,7 +119,9 @@ class LangCache:
             transport: which transport sends: a name that a plugin answers to, such as ``"urllib3"`` (the default)
                 or ``"requests"``, or an instance, which stays the caller's to close.
             async_transport: the same for async calls; None is the transport's async form, or threads that run it.
-            plugins: objects with hooks (see `langcache.hookspecs`), or the names of installed ones.
+            plugins: objects with hooks (see `langcache.hookspecs`), or the names of installed ones; those that the
+                environment's LANGCACHE_PLUGINS lists, with commas, are loaded as well. LANGCACHE_DISABLE_PLUGINS=1
+                turns all that is not built in off.
             pool_size: how many connections are kept open to each server between calls, and how many threads serve
                 async calls, where those need any.
             tls: whom to trust and what to show (see TLSConfig).
@@ -135,14 +141,21 @@ class LangCache:
             breaker: when a service that fails is left alone for a while; None for never.
             on_failure: ``"raise"``, or ``"miss"`` to go on without the service where that does not serve a call.
             request_id_header: the header that carries each call's id; None to send none.
-            without: the names of built-in middleware that is left out, for that of a plugin to take its place:
-                identity, fail_open, parsing, deadline, circuit_breaker, retry, logging, auth, error_mapping, redirects.
+            without: the names of plugins that are left out, or of single hooks of them, with a dot between
+                (``"my_plugin.langcache_transport"``). They may be built in: identity, fail_open, parsing, deadline,
+                circuit_breaker, retry, logging, auth, error_mapping, redirects.
+            autoload: whether all plugins that are installed are loaded.
+            required: the plugins that must be there, by name, or True for all; where one is missing, broken or turned
+                off, PluginError is raised. Others are then left out, with a warning in the log.
+            order: where the middleware of a plugin stands, by name, in place of pluggy's order: ``"before:retry"`` for
+                directly outside of that of retry, or ``"after:retry"`` for directly inside.
         """
         # What is given in plain is hidden first: a traceback of what is raised below holds this frame.
         api_key, proxy = hidden(api_key), hidden(proxy)
         if (client is not None and transport is not None) or (async_client is not None and async_transport is not None):
             raise ConfigurationError("Give client or transport, and async_client or async_transport, but not both")
-        loaded = Plugins(plugins, without)
+        choice = read_plugin_choice(plugins, autoload=autoload, required=required, without=without, order=order)
+        loaded = Plugins(choice)
         own, own_async = client is not None, client is not None or async_client is not None
         settings = read_settings(
             server_url,
@@ -180,7 +193,11 @@ class LangCache:
         self._finalizer = weakref.finalize(self, self._transports.finalize)
 
     def explain(self) -> str:
-        """Say, in lines for people, which middleware a call passes, outermost first, and which transports send it."""
+        """Say, in lines for people, which middleware a call passes, outermost first, and which transports send it.
+
+        Each with the plugin it is of, its distribution and version, and its options, of which secrets are not shown;
+        and which plugins are left out, and why.
+        """
         return self._pipeline.explain()
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
@@ -136,6 +136,10 @@ class CircuitBreaker:
         self._tell = tell
         # At a fork, a thread may hold a lock that the child does not have.
         self._circuits = PerProcess(dict[tuple[BreakerPolicy, str], Circuit])
+
+    def options(self) -> Mapping[str, object]:
+        """Return what `explain` shows."""
+        return {"breaker": self._policy}
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Let this call through, or raise CircuitOpen."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..config import UNSET, Settings, Unset
 from ..errors import DeadlineExceeded, LangCacheError
@@ -41,6 +41,10 @@ class Retry:
         self._tell = tell
         # At a fork, a thread may hold a lock that the child does not have.
         self._budgets = PerProcess(dict[tuple[int, float], Budget])
+
+    def options(self) -> Mapping[str, object]:
+        """Return what `explain` shows."""
+        return {"retry_config": self._config}
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Repeat this call as it is configured."""
