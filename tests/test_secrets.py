@@ -256,8 +256,8 @@ def seen_in_client(cache: LangCache) -> Iterator[Place]:
     yield "explanation", cache.explain()
     yield "settings", f"{pipeline._settings!r} {pipeline._settings} {vars(pipeline)} {vars(pipeline._settings)}"
     yield "transports", f"{vars(pipeline._transports)} {pipeline._transports._options}"
-    for middleware in (*pipeline._call_stage, *pipeline._attempt_stage):
-        yield f"middleware {middleware!r}", f"{middleware!r} {getattr(middleware, '__dict__', None)}"
+    for layer in (layer for stage in pipeline._stages for layer in stage):
+        yield f"middleware {layer!r}", f"{layer.middleware!r} {getattr(layer.middleware, '__dict__', None)}"
 
 
 def leaks(places: Iterable[Place]) -> list[str]:
