@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from .errors import ClientClosedError, PoolTimeout
@@ -126,9 +127,14 @@ def bounded(work: Callable[[], T], seconds: float) -> T:
     """Return what `work` returns, or raise TimeoutError after that many seconds.
 
     It is done in another thread, in a copy of the caller's context. Where it takes too long, the thread is left alone
-    with it; what comes of it then, nobody is told.
+    with it; what comes of it then, nobody is told. Where no thread can be started, as when the interpreter ends, it is
+    done in the caller's, however long it takes.
     """
-    future = in_thread(work)
+    future = None
+    with suppress(PoolTimeout):
+        future = in_thread(work)
+    if future is None:
+        return work()
     try:
         return result_of(future, seconds)
     except BaseException:
@@ -166,7 +172,7 @@ def result_of(future: Future[T], seconds: float | None) -> T:
     try:
         return future.result()
     finally:
-        del future  # as above
+        del future  # its exception's traceback holds this frame: with it, a reference cycle
 
 
 async def bounded_async(work: Callable[[], Awaitable[T] | T], seconds: float) -> T:

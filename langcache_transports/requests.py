@@ -17,6 +17,7 @@ from requests import exceptions as native
 from requests.adapters import HTTPAdapter
 
 from langcache import errors
+from langcache.causes import forget_variables
 from langcache.hookspecs import hookimpl
 from langcache.http import Headers, Request, Response, display_url
 from langcache.processes import PerProcess
@@ -56,9 +57,11 @@ class RequestsTransport:
         session = self._own.get().session
         try:
             answer = session.send(_Prepared(request), timeout=request.timeout, allow_redirects=False)
-        except errors.LangCacheError:
+        except errors.LangCacheError as error:
+            forget_variables(error)
             raise
         except (native.RequestException, OSError, ValueError) as error:
+            forget_variables(error)
             kind = next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
             raise kind(f"{request.method} {display_url(request.url)}: {error}") from error
         return Response(answer.status_code, answer.headers.items(), answer.content, answer)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from langcache import Request, Response
+from tests.environments import built_wheel
 from tests.local_server import LocalServer
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run the whole suite in two processes; a part is done before a second one has started."""
+    return 2 if config.args == config.getini("testpaths") else 0
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +43,9 @@ def server() -> Iterator[LocalServer]:
 
     with LocalServer(unset) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This distribution, built from a copy of the checkout."""
+    return built_wheel(tmp_path_factory.mktemp("wheel"))

@@ -7,7 +7,11 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from tests.documentation import ROOT
 
@@ -15,14 +19,20 @@ SHIPPED = ("langcache", "langcache_transports", "LICENSE", "README.md", "pyproje
 
 
 class Environment:
-    """A fresh virtual environment. It has no pip of its own, which would take longer to install than all else."""
+    """A fresh virtual environment. It has no pip of its own, which would take longer to install than all else.
 
-    def __init__(self, directory: Path) -> None:
+    What `requirement` needs is linked into it from the environment that runs the tests, and is not installed anew.
+    """
+
+    def __init__(self, directory: Path, requirement: str) -> None:
         venv.create(directory, symlinks=os.name != "nt")
         self._directory = directory
         self._scripts = directory / ("Scripts" if os.name == "nt" else "bin")
         self.python = str(self._scripts / "python")
         self.site = Path(self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
+        libraries = directory.with_name(f"libraries of {directory.name}")
+        link_libraries(libraries, requirement)
+        (self.site / "libraries.pth").write_text(str(libraries), encoding="utf-8")
 
     def run(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         """Run Python in the environment, in whose directory there is nothing to import."""
@@ -47,6 +57,36 @@ class Environment:
         """Return the modules that the installed distribution says are its own."""
         code = "import importlib.metadata as m; print(*m.files('langcache'), sep='\\n')"
         return {name for name in self.run("-c", code).stdout.splitlines() if name.endswith(".py")}
+
+
+def link_libraries(directory: Path, requirement: str) -> None:
+    """Link into the new `directory` what `requirement` needs of that which is installed here, but not langcache."""
+    directory.mkdir()
+    for library in _needed(Requirement(requirement)):
+        for name in {file.parts[0] for file in library.files or []} - {".."}:
+            link = directory / name
+            if not link.exists():  # several have modules in one directory, such as that of the bytecode
+                link.symlink_to(str(library.locate_file(name)))
+
+
+def _needed(requirement: Requirement) -> Iterator[Distribution]:
+    """Yield the distributions that a requirement brings, without langcache."""
+    waiting, seen = [requirement], set[str]()
+    while waiting:
+        wanted = waiting.pop()
+        if str(wanted) in seen:
+            continue
+        seen.add(str(wanted))
+        found = distribution(wanted.name)
+        if wanted.name != "langcache":
+            yield found
+        waiting.extend(each for each in map(Requirement, found.requires or []) if _is_asked_for(each, wanted.extras))
+
+
+def _is_asked_for(requirement: Requirement, extras: set[str]) -> bool:
+    """Say whether a requirement applies to this interpreter and machine, and to a distribution with these extras."""
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ["", *extras])
 
 
 def finished(command: list[str], directory: Path, status: int = 0) -> subprocess.CompletedProcess[str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 
 from typing_extensions import Self
 
 from langcache import Request, Response
+from tests.serving import Serving
 
 Answer = Callable[[Request], Response]
 
@@ -58,26 +57,14 @@ class LocalServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
                 """Stay silent: a test tells what it needs to know."""
 
-        class Server(ThreadingHTTPServer):
-            request_queue_size = 256  # hundreds of tasks connect at once
-
-            def handle_error(self, request: object, client_address: object) -> None:
-                """Report what goes wrong, but for a caller that did not wait for its answer."""
-                if not isinstance(sys.exc_info()[1], ConnectionError):
-                    super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._server = Serving(Handler)
+        self.url = "http://{}:{}".format(*self._server.address)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()

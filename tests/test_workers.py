@@ -53,6 +53,44 @@ def test_work_that_takes_too_long_is_left_alone() -> None:
     assert ended.wait(10)
 
 
+def test_without_another_thread_the_work_is_done_in_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python 3.12 on none can be started when the interpreter ends, where programs may still say good-bye."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    def fail() -> None:
+        raise KeyError("the work's own")
+
+    monkeypatch.setattr(workers, "_of_process", PerProcess(Workers))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert bounded(threading.current_thread, 10) is threading.current_thread()
+    with pytest.raises(KeyError) as caught:
+        bounded(fail, 10)
+    assert caught.value.__context__ is None
+
+
+def test_a_failure_leaves_no_reference_cycle() -> None:
+    """So that what the work held, a connection for example, is freed at once."""
+
+    class FailedError(Exception):
+        pass
+
+    def work() -> None:
+        raise FailedError
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(FailedError) as caught:
+            bounded(work, 10)
+        gone = weakref.ref(caught.value)
+        del caught
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
 def test_the_work_has_the_callers_context() -> None:
     VARIABLE.set("the caller's")
     assert bounded(VARIABLE.get, 10) == "the caller's"
@@ -170,27 +208,6 @@ def test_a_coroutine_that_comes_in_time_is_returned() -> None:
 
 def failing() -> str:
     raise LookupError("no vault")
-
-
-@pytest.mark.parametrize("wait", [lambda: bounded(failing, 10), lambda: result_of(in_thread(failing), 10)])
-def test_a_failure_leaves_no_reference_cycle(wait: Callable[[], str]) -> None:
-    """It would hold the frames of the caller until the next collection."""
-
-    class Held:
-        """Something that a frame holds."""
-
-    def fail() -> weakref.ref[Held]:
-        held = Held()
-        with pytest.raises(LookupError):
-            wait()
-        return weakref.ref(held)
-
-    fail()
-    gc.disable()
-    try:
-        assert [fail()() for _ in range(5)] == [None] * 5
-    finally:
-        gc.enable()
 
 
 # Futures

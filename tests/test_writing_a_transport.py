@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.documentation import ROOT, files
-from tests.environments import Environment, built_wheel
+from tests.environments import Environment
 
 pytestmark = pytest.mark.skipif(
     "TOX_ENV_NAME" in os.environ, reason="they make environments of their own: once is enough"
@@ -33,7 +33,7 @@ except ValueError as error:
 """
 
 
-def test_the_guides_package_is_installed_found_and_keeps_its_promises(tmp_path: Path) -> None:
+def test_the_guides_package_is_installed_found_and_keeps_its_promises(wheel: Path, tmp_path: Path) -> None:
     """In a fresh virtual environment: by its entry point, and by the suite with every warning an error."""
     package = tmp_path / "package"
     package.mkdir()
@@ -46,9 +46,8 @@ def test_the_guides_package_is_installed_found_and_keeps_its_promises(tmp_path: 
         "test_program.py",
     }
 
-    environment = Environment(tmp_path / "environment")
-    environment.pip("install", f"langcache[testing] @ {built_wheel(tmp_path).as_uri()}")
-    environment.pip("install", "--no-deps", str(package))
+    environment = Environment(tmp_path / "environment", "langcache[testing]")
+    environment.pip("install", f"langcache[testing] @ {wheel.as_uri()}", str(package))
     assert environment.run("-c", _PROGRAM).stdout.startswith("plain does not honour proxy; ")
 
     said = environment.run("-m", "pytest", "-q", "-rs", "-W", "error", "-p", "no:cacheprovider", str(package)).stdout

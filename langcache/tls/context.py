@@ -9,14 +9,16 @@ import re
 import ssl
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import certifi
 from pydantic import SecretStr
 
 from ..errors import ConfigurationError
-from .config import TLSConfig
 from .x509 import validity
+
+if TYPE_CHECKING:
+    from .config import TLSConfig
 
 _BEGIN: Final = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----")
 _BLOCK: Final = re.compile(_BEGIN.pattern + rb"([^-]*)-----END ")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
+from ..causes import behind
 from .config import TLSConfig
 
 _UNKNOWN_ISSUER: Final = frozenset({2, 18, 19, 20, 21, 27})
@@ -43,29 +43,16 @@ def explain_tls_error(error: BaseException, config: TLSConfig) -> str | None:
 
     `error` may be an HTTP library's: the `ssl.SSLError` is looked for in its arguments and causes.
     """
-    for candidate in _chain(error):
+    for candidate in behind(error):
         code = getattr(candidate, "verify_code", None)
         if isinstance(code, int):
             return _verification(code, str(getattr(candidate, "verify_message", "")), config)
-    for candidate in _chain(error):
+    for candidate in behind(error):
         reason = getattr(candidate, "reason", None)
         sentence = _handshake(reason, config) if isinstance(reason, str) else None
         if sentence is not None:
             return sentence
     return None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and all that it wraps, each once."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        candidate = waiting.pop(0)
-        if isinstance(candidate, BaseException) and id(candidate) not in seen:
-            seen.add(id(candidate))
-            yield candidate
-            # urllib3 keeps the wrapped error as `reason`, others among the arguments.
-            waiting += [*candidate.args, getattr(candidate, "reason", None), candidate.__cause__, candidate.__context__]
 
 
 def _verification(code: int, message: str, config: TLSConfig) -> str:

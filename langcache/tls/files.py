@@ -7,10 +7,12 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from ..errors import ConfigurationError
-from .config import TLSConfig
+
+if TYPE_CHECKING:
+    from .config import TLSConfig
 
 # OpenSSL's X509_LOOKUP_hash_dir(3): a directory's certificates are found by the hash of their subject.
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")

@@ -19,13 +19,15 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 from weakref import WeakValueDictionary
 
 from ..errors import ConfigurationError
-from .config import TLSConfig
 from .context import make_context
 from .files import Stamps, TLSFiles
+
+if TYPE_CHECKING:  # it asks for what is here, and not the other way round
+    from .config import TLSConfig
 
 _LOG: Final = logging.getLogger("langcache")
 

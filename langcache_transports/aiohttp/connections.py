@@ -17,7 +17,9 @@ answer of the next request. It has no public place to hook in, so this overrides
 
 from __future__ import annotations
 
+import asyncio
 import select
+import socket
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
@@ -27,9 +29,9 @@ import aiohttp
 from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
 
-if TYPE_CHECKING:
-    import asyncio
+from langcache.workers import in_thread
 
+if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
 _HEAD_END = b"\r\n\r\n"
@@ -169,6 +171,21 @@ def _poller(sock: Any) -> Any:
     return partial(poll.poll, 0)
 
 
+class _Asking:
+    """Looks up names in threads of our own, in the place of the event loop, of which aiohttp wants just this.
+
+    asyncio's own threads are waited for when a loop is ended, so that a look-up which hangs would hold that up.
+    """
+
+    async def getaddrinfo(self, host: str, port: int, **hints: Any) -> Any:
+        """As `socket.getaddrinfo`."""
+        return await asyncio.wrap_future(in_thread(partial(socket.getaddrinfo, host, port, **hints)))
+
+    async def getnameinfo(self, address: Any, flags: int) -> Any:
+        """As `socket.getnameinfo`; aiohttp asks for numbers alone, for which there is nothing to wait."""
+        return socket.getnameinfo(address, flags)
+
+
 class Connector(aiohttp.TCPConnector):
     """aiohttp's pool of one event loop, with the promises above."""
 
@@ -176,8 +193,9 @@ class Connector(aiohttp.TCPConnector):
         keeping: dict[str, Any] = {"keepalive_timeout": idle_timeout} if idle_timeout > 0 else {"force_close": True}
         # Calls never wait for a connection: there are as many as there are calls in flight. Names are resolved as for
         # the other transports, by the system, also where aiodns is installed.
+        asking: Any = _Asking()
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
-            limit=0, resolver=aiohttp.ThreadedResolver(loop), loop=loop, **keeping
+            limit=0, resolver=aiohttp.ThreadedResolver(asking), loop=loop, **keeping
         )
         self._factory: Any = partial(Wire, loop=loop)
         self._size = size

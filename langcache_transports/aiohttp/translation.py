@@ -13,6 +13,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from langcache import errors
+from langcache.causes import behind, forget_variables
 from langcache.http import Request, display_url
 from langcache.tls import TLSConfig, explain_tls_error
 
@@ -57,9 +58,9 @@ def translated(
 ) -> errors.LangCacheError:
     """Return our error for one of `FOREIGN`, or for one of ours that does not name the request yet.
 
-    What `error` carries of the headers that were sent, it carries no longer: they hold credentials.
+    Neither `error` nor the frames that it came through keep the headers that were sent: they hold credentials.
     """
-    _forget_headers(error)
+    forget(error)
     if isinstance(error, errors.LangCacheError):
         again = type(error)(named(request, str(error)))
         again.retryable = error.retryable
@@ -92,16 +93,15 @@ def _is_of(proxy: URL, error: BaseException) -> bool:
     return isinstance(error, aiohttp.ClientConnectorError) and place == (proxy.host, proxy.port)
 
 
-def _forget_headers(error: BaseException) -> None:
-    """Take the headers out of an exception, and out of those behind it, which their repr would show."""
-    seen: BaseException | None = error
-    while seen is not None:
-        told: Any = getattr(seen, "request_info", None)
-        if isinstance(seen, aiohttp.ClientResponseError) and told is not None:
+def forget(error: BaseException) -> None:
+    """Take the headers out of an exception and those behind it, whose repr shows them, and out of their frames."""
+    forget_variables(error)
+    for each in behind(error):
+        told: Any = getattr(each, "request_info", None)
+        if isinstance(each, aiohttp.ClientResponseError) and told is not None:
             bare = CIMultiDictProxy(CIMultiDict[str]())
-            seen.request_info = aiohttp.RequestInfo(told.url, told.method, bare, told.real_url)
-            seen.args = (seen.request_info, seen.history)
-        seen = seen.__cause__ or seen.__context__
+            each.request_info = aiohttp.RequestInfo(told.url, told.method, bare, told.real_url)
+            each.args = (each.request_info, each.history)
 
 
 def _reason(error: BaseException) -> str:

@@ -17,12 +17,12 @@ from yarl import URL
 
 from langcache import errors
 from langcache.content import ACCEPT_ENCODING, BodyDecoder
-from langcache.http import Request, Response
+from langcache.http import NO_HEADERS, Headers, Request, Response
 from langcache.transport import TransportOptions, checked_proxy
 
 from .connections import EXCHANGE, Connector, Exchange
 from .loops import Home, Homes
-from .translation import FOREIGN, named, translated
+from .translation import FOREIGN, forget, named, translated
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout as time_limit
@@ -68,7 +68,7 @@ class AiohttpTransport:
         options.refuse_all_but(_HONOURED, "aiohttp")
         for scheme in ("http", "https", "all"):
             if options.proxies.get(scheme):
-                _refuse_unusable(options.proxies[scheme])
+                _refuse_unusable(options, scheme)
         self._options = options
         # The limit of a whole attempt is ours: aiohttp rounds its own up to seconds, and cannot tell what was slow.
         self._timeout = aiohttp.ClientTimeout(
@@ -96,7 +96,7 @@ class AiohttpTransport:
         self._require_open()
         home = self._homes.known() or await self._homes.opened()
         arguments = self._arguments(request)
-        exchange = Exchange(rewrites=not "".join(arguments["headers"].values()).isascii())
+        exchange = Exchange(rewrites=not "".join(arguments["headers"].as_dict().values()).isascii())
         mark = EXCHANGE.set(exchange)
         try:
             async with time_limit(None if request.timeout is None else max(request.timeout, _SHORTEST)):
@@ -114,34 +114,33 @@ class AiohttpTransport:
             raise
         except FOREIGN as error:
             if self._closed:
+                forget(error)
                 raise errors.ClientClosedError(named(request, "the client was closed during the call")) from error
             raise translated(error, request, exchange, self._options.tls, arguments.get("proxy")) from error
         finally:
             EXCHANGE.reset(mark)
 
     def _arguments(self, request: Request) -> dict[str, Any]:
-        """Return what `aiohttp.ClientSession.request` is given."""
+        """Return what `aiohttp.ClientSession.request` is given; the repr of its headers shows no credential."""
         try:
             url = _url(request.url)
         except ValueError as error:
             raise errors.ConfigurationError(named(request, "the URL is not valid")) from error
-        headers = request.headers.as_dict()
-        if "accept-encoding" not in request.headers:
-            headers["Accept-Encoding"] = ACCEPT_ENCODING
-        arguments: dict[str, Any] = {"headers": headers}
-        proxy = self._options.proxy_for(request.url)
-        secure = url.scheme == "https"
+        headers = request.headers
+        if "accept-encoding" not in headers:
+            headers = headers.merged({"Accept-Encoding": ACCEPT_ENCODING})
+        arguments: dict[str, Any] = {}
+        proxy, credentials = _proxy(self._options.proxy_for(request.url))
         if proxy is not None:
-            arguments["proxy"], credentials = _proxy(proxy)
-            secure = secure or arguments["proxy"].scheme == "https"
+            arguments["proxy"] = proxy
             if url.scheme == "https":  # these are for the proxy, which does not see the request's own
-                agent = {"User-Agent": request.headers["user-agent"]} if "user-agent" in request.headers else {}
-                arguments["proxy_headers"] = {**agent, **credentials}
+                agent = {"User-Agent": headers["user-agent"]} if "user-agent" in headers else {}
+                arguments["proxy_headers"] = credentials.merged(agent)
             else:
-                headers.update(credentials)
-        if secure:
+                headers = headers.merged(credentials)
+        if url.scheme == "https" or (proxy is not None and proxy.scheme == "https"):
             arguments["ssl"] = self._options.tls.context()
-        return {"method": request.method, "url": url, "allow_redirects": False, **arguments}
+        return {"method": request.method, "url": url, "headers": headers, "allow_redirects": False, **arguments}
 
     async def _exchanged(self, home: Home, request: Request, arguments: dict[str, Any], exchange: Exchange) -> Response:
         content = request.content
@@ -199,19 +198,21 @@ def _url(url: str) -> URL:
 
 
 @lru_cache(maxsize=16)
-def _proxy(proxy: str) -> tuple[URL, dict[str, str]]:
+def _proxy(proxy: str | None) -> tuple[URL | None, Headers]:
     """Return a proxy's URL without its user information, and that as a header."""
+    if proxy is None:
+        return None, NO_HEADERS
     user, at, place = proxy.rpartition("://")[2].rpartition("@")
     scheme = proxy.partition("://")[0].lower()
     if not at:
-        return URL(proxy), {}
+        return URL(proxy), NO_HEADERS
     credentials = b64encode(unquote_to_bytes(user)).decode()
-    return URL(f"{scheme}://{place}"), {"Proxy-Authorization": f"Basic {credentials}"}
+    return URL(f"{scheme}://{place}"), Headers({"Proxy-Authorization": f"Basic {credentials}"})
 
 
-def _refuse_unusable(proxy: str) -> None:
-    """Raise ConfigurationError for a proxy that aiohttp cannot speak to."""
-    scheme = urlsplit(checked_proxy(proxy)).scheme.lower()
+def _refuse_unusable(options: TransportOptions, served: str) -> None:
+    """Raise ConfigurationError where aiohttp cannot speak to the proxy for that scheme."""
+    scheme = urlsplit(checked_proxy(options.proxies[served])).scheme.lower()
     if scheme == "https" and sys.version_info < (3, 11):
         raise errors.ConfigurationError(
             "aiohttp does not honour proxy with the scheme https before Python 3.11, whose asyncio has no TLS within "

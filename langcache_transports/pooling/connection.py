@@ -18,6 +18,7 @@ from langcache.errors import ConfigurationError
 from langcache.tls import TLSConfig
 
 from .answer import Answer
+from .names import addresses_of
 
 _ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """What TLS says of a connection that has ended."""
@@ -129,7 +130,7 @@ class TimedConnection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         """Connect to the first address that takes it, in the time that there is for all of them."""
-        addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        addresses = addresses_of(self._dns_host, self.port, allowed_gai_family(), left_until(self.deadline))
         for number, (family, kind, protocol, _, address) in enumerate(addresses):
             sock = socket.socket(family, kind, protocol)
             try:

@@ -10,6 +10,7 @@ from typing import NoReturn
 import urllib3.exceptions as native
 
 from langcache import errors
+from langcache.causes import forget_variables
 from langcache.http import Request, display_url
 from langcache.tls import TLSConfig, explain_tls_error
 
@@ -78,9 +79,11 @@ def raise_translated(
 ) -> NoReturn:
     """Raise the error of ours that stands for `error`, from it, or `error` itself where it is no failure of this.
 
-    `is_first` says whether nothing was received on the connection before it.
+    `is_first` says whether nothing was received on the connection before it. The frames that `error` came through
+    keep no variables.
     """
     ours = _translated(error, phase, request, tls, is_first)
+    forget_variables(error)
     try:
         if ours is None:
             raise error

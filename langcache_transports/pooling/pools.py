@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
+from langcache.causes import forget_variables
 from langcache.errors import ConfigurationError, ProxyError
 from langcache.http import Request, display_url
 from langcache.transport import TransportOptions
@@ -41,7 +42,11 @@ class Pools:
 
     def send(self, request: Request) -> tuple[Answer, bytes]:
         """Send `request`; return the answer with its decoded body. Raises an error of ours, from the original."""
-        pool = self._pool(request)
+        try:
+            pool = self._pool(request)
+        except ConfigurationError as error:
+            forget_variables(error)  # a proxy's URL, with its password
+            raise
         now = time.monotonic()
         total = None if request.timeout is None else now + request.timeout
         connect = None if self._options.connect_timeout is None else now + self._options.connect_timeout
@@ -100,8 +105,9 @@ class _Pool:
     def _exchange(self, connection: TimedConnection, request: Request, deadlines: Deadlines) -> tuple[Answer, bytes]:
         route, answer = self._route, None
         try:
-            target, headers = route.target(request, self._prefix), route.headers(request)
-            answer = connection.exchange(request.method, target, headers, request.content, deadlines.total)
+            # No name is given to the headers, which a traceback could show.
+            target, content, deadline = route.target(request, self._prefix), request.content, deadlines.total
+            answer = connection.exchange(request.method, target, route.headers(request), content, deadline)
             body = answer.body(self._limit)
         except BaseException as error:  # noqa: BLE001 - it is raised again, or what stands for it
             connection.abandon()

@@ -10,6 +10,7 @@ import socks
 from urllib3.util import Url
 
 from .connection import PlainConnection, TimedConnection, TLSConnection, left_until
+from .names import addresses_of, is_address
 
 _VERSIONS = {
     "socks4": (socks.PROXY_TYPE_SOCKS4, False),
@@ -18,6 +19,9 @@ _VERSIONS = {
     "socks5h": (socks.PROXY_TYPE_SOCKS5, True),
 }
 """The version, and whether the proxy looks up the names of hosts."""
+
+_FAMILIES = {socks.PROXY_TYPE_SOCKS4: socket.AF_INET, socks.PROXY_TYPE_SOCKS5: socket.AF_UNSPEC}
+"""Which addresses of servers a proxy of that version is told."""
 
 
 class SocksProxy(NamedTuple):
@@ -50,14 +54,17 @@ class _TimedSocket(socks.socksocket):
 
 def _connected(connection: TimedConnection, proxy: SocksProxy) -> socket.socket:
     """Return a socket that the proxy has connected with the server; raises TimeoutError, or another OSError."""
-    family = socket.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM)[0][0]
+    family, place = _looked_up(proxy.host, proxy.port, connection.deadline)
+    target = connection.host
+    if not proxy.is_name_remote:
+        _, target = _looked_up(target, connection.port, connection.deadline, _FAMILIES[proxy.version])
     sock = _TimedSocket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.deadline = connection.deadline
-        sock.set_proxy(proxy.version, proxy.host, proxy.port, proxy.is_name_remote, proxy.user, proxy.password)
+        sock.set_proxy(proxy.version, place, proxy.port, proxy.is_name_remote, proxy.user, proxy.password)
         sock.settimeout(left_until(connection.deadline))
-        sock.connect((connection.host, connection.port))
+        sock.connect((target, connection.port))
         sock.settimeout(left_until(connection.deadline))
     except socks.ProxyError as error:
         sock.close()
@@ -69,6 +76,12 @@ def _connected(connection: TimedConnection, proxy: SocksProxy) -> socket.socket:
         raise
     sock.deadline = None  # from here on the connection sets the limits
     return sock
+
+
+def _looked_up(host: str, port: int, deadline: float | None, family: int = socket.AF_UNSPEC) -> tuple[Any, str]:
+    """Return the family and the first address of a host; PySocks itself would look it up without a limit."""
+    found, _, _, _, address = addresses_of(host, port, family, left_until(deadline))[0]
+    return found, host if is_address(host) else address[0]
 
 
 class PlainSocksConnection(PlainConnection):

@@ -9,19 +9,18 @@ from langcache.errors import ConfigurationError, describe
 from langcache.http import Request, Response
 
 from . import user_agent
-from .time_limit import within
-from .translation import Exchange, has_own_timeout, neutral, own_limit, translated
+from .time_limit import InTime, within
+from .translation import Exchange, Translated, has_own_timeout, neutral, own_limit
 
 
-class HttpxClient:
+class HttpxClient(InTime):
     """Sends with the caller's client; its own timeouts hold where no other was set."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def send(self, request: Request) -> Response:
-        """Send `request` and return the complete answer."""
-        with translated(request) as exchange:
+    def _exchange(self, request: Request) -> Response:
+        with Translated(request) as exchange:
             exchange.sent = _build(self._client, request)
             user_agent.complete(getattr(exchange.sent, "headers", None), request)
             answer = self._client.send(exchange.sent, stream=False)
@@ -48,7 +47,7 @@ class AsyncHttpxClient:
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
-        with translated(request) as exchange:
+        with Translated(request) as exchange:
             return await within(own_limit(request), self._exchange(request, exchange))
 
     async def _exchange(self, request: Request, exchange: Exchange) -> Response:
@@ -73,8 +72,14 @@ class AsyncHttpxClient:
 def _build(client: Any, request: Request) -> Any:
     timeout = {"timeout": request.timeout} if has_own_timeout(request) else {}
     return client.build_request(
-        request.method, request.url, content=request.content, headers=user_agent.without_default(request), **timeout
+        request.method, request.url, content=request.content, headers=_fields(request), **timeout
     )
+
+
+def _fields(request: Request) -> dict[str, str | bytes]:
+    """Return the headers as httpx takes them: as text, but for what is more than ASCII, which it would not encode."""
+    headers = user_agent.without_default(request).items()
+    return {name: value if value.isascii() else value.encode("latin-1") for name, value in headers}
 
 
 def _drop(answer: Any) -> None:

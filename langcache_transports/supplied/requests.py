@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from langcache.http import Request, Response
 
 from . import user_agent
-from .translation import Exchange, neutral, translated
+from .time_limit import InTime
+from .translation import Exchange, Translated, neutral
 
 
-class RequestsSession:
+class RequestsSession(InTime):
     """Sends with the caller's session. A session has no timeout of its own, so that of the LangCache client holds.
 
     It calls the session's `request`, which subclasses override to add what they add to every request.
@@ -20,9 +21,8 @@ class RequestsSession:
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def send(self, request: Request) -> Response:
-        """Send `request` and return the complete answer."""
-        with translated(request) as exchange:
+    def _exchange(self, request: Request) -> Response:
+        with Translated(request) as exchange:
             answer = self._session.request(
                 request.method,
                 request.url,
@@ -34,6 +34,10 @@ class RequestsSession:
                 allow_redirects=False,
             )
             return neutral(answer, answer.status_code, answer.content)
+
+    def limit(self, request: Request) -> float | None:
+        """Return the timeout that holds, in seconds, or None for none."""
+        return request.timeout
 
     def close(self) -> None:
         """Do nothing: the session is its owner's."""

@@ -2,83 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import traceback
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from langcache import errors
+from langcache.causes import forget_variables
 from langcache.http import NO_HEADERS, Request, Response, display_url
 
-_KINDS: Mapping[str, type[errors.LangCacheError]] = {
-    # httpx; requests has some of the same names
-    "ConnectTimeout": errors.ConnectTimeout,
-    "ReadTimeout": errors.ReadTimeout,
-    "WriteTimeout": errors.WriteTimeout,
-    "PoolTimeout": errors.PoolTimeout,
-    "TimeoutException": errors.TimeoutException,
-    "ConnectError": errors.ConnectError,
-    "ReadError": errors.ReadError,
-    "WriteError": errors.WriteError,
-    "NetworkError": errors.NetworkError,
-    "ProxyError": errors.ProxyError,
-    "RemoteProtocolError": errors.RemoteProtocolError,
-    "LocalProtocolError": errors.ConfigurationError,
-    "UnsupportedProtocol": errors.ConfigurationError,
-    "InvalidURL": errors.ConfigurationError,
-    "DecodingError": errors.DecodingError,
-    "RequestError": errors.RequestError,
-    "StreamError": errors.RequestError,
-    "CookieConflict": errors.ConfigurationError,
-    # requests
-    "MissingSchema": errors.ConfigurationError,
-    "InvalidSchema": errors.ConfigurationError,
-    "SSLError": errors.ConnectError,
-    "ContentDecodingError": errors.DecodingError,
-    "ChunkedEncodingError": errors.ReadError,
-    "ConnectionError": errors.ReadError,
-    "RequestException": errors.RequestError,
-    # urllib3
-    "NewConnectionError": errors.ConnectError,
-    "ConnectTimeoutError": errors.ConnectTimeout,
-    "ReadTimeoutError": errors.ReadTimeout,
-    "EmptyPoolError": errors.PoolTimeout,
-    "ClosedPoolError": errors.ClientClosedError,
-    "LocationValueError": errors.ConfigurationError,
-    "DecodeError": errors.DecodingError,
-    "InvalidChunkLength": errors.RemoteProtocolError,
-    "ProtocolError": errors.ReadError,
-    "HTTPError": errors.RequestError,
-    # aiohttp
-    "ConnectionTimeoutError": errors.ConnectTimeout,
-    "ServerTimeoutError": errors.ReadTimeout,
-    "ClientProxyConnectionError": errors.ProxyError,
-    "ClientHttpProxyError": errors.ProxyError,
-    "ClientConnectorError": errors.ConnectError,
-    "ClientConnectionError": errors.ReadError,
-    "ClientPayloadError": errors.ReadError,
-    "ClientResponseError": errors.RemoteProtocolError,
-    "ClientError": errors.RequestError,
-    # Python; the lengths are those that an answer says it has
-    "TimeoutError": errors.ReadTimeout,
-    "RemoteDisconnected": errors.ReadError,
-    "IncompleteRead": errors.ReadError,
-    "HTTPException": errors.RemoteProtocolError,
-    "OverflowError": errors.RemoteProtocolError,
-}
-"""Which of our errors stands for an exception whose class, or the nearest of its bases, has that name."""
-
-_LIBRARIES = frozenset({"aiohttp", "asyncio", "builtins", "http", "httpx", "requests", "urllib3"})
-"""Where these classes come from; one of the same name from elsewhere is the caller's own, and passes."""
+from .kinds import is_of_certificates, kind_of
 
 _RAISING_ON_CLOSED = frozenset({"aiohttp", "httpx"})
 """The libraries whose word for a client that is closed is a bare RuntimeError."""
 
-_CUT_OFF = ("disconnected", "peer closed", "got length b'',")
-"""httpx's words, and those of older versions of urllib3, for a connection that was closed before the answer's end."""
-
-_VAGUE = (errors.ReadError, errors.RequestError)
+_WANTS_CREDENTIALS = re.compile(r"(^|: )407\b")
+"""The status of a proxy that did not open a tunnel, as the libraries show it (RFC 9110, section 15.5.8)."""
 
 
 @dataclass
@@ -89,19 +29,36 @@ class Exchange:
     """The library's own form of the request, once there is one."""
 
 
-@contextmanager
-def translated(request: Request) -> Generator[Exchange, None, None]:
-    """Raise the exceptions of HTTP libraries as ours, from the original; any other passes."""
-    exchange = Exchange()
-    try:
-        yield exchange
-    except errors.LangCacheError:
-        raise
-    except Exception as error:
-        ours = _of_status(error, request, exchange.sent) if _tells_status(error) else _of_kind(error, request)
+class Translated:
+    """Raise the exceptions of HTTP libraries as ours, from the original; any other passes.
+
+    The frames that a library's came through keep no variables, which hold credentials.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._exchange = Exchange()
+
+    def __enter__(self) -> Exchange:
+        return self._exchange
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, errors.LangCacheError):
+            return
+        ours = self._translated(error)
         if ours is None:
-            raise
-        raise ours from error
+            return
+        forget_variables(error)
+        try:
+            raise ours from error
+        finally:
+            # This frame is in the traceback of ours: with them, a reference cycle; and aiohttp's repr shows headers.
+            del error, ours
+
+    def _translated(self, error: Exception) -> errors.LangCacheError | None:
+        if _tells_status(error):
+            return _of_status(error, self._request, self._exchange.sent)
+        return _of_kind(error, self._request)
 
 
 def _tells_status(error: Exception) -> bool:
@@ -132,15 +89,35 @@ def _of_status(error: Any, request: Request, sent: Any) -> errors.LangCacheError
 
 
 def _of_kind(error: Exception, request: Request) -> errors.LangCacheError | None:
-    kind = errors.ClientClosedError if _tells_closed(error) else _kind(error)
+    kind = _kind(error, request)
     if kind is None:
         return None
     where = "the caller's own HTTP client is closed: " if kind is errors.ClientClosedError else ""
-    reason = str(error) or type(error).__name__
+    reason = " ".join(str(error).split()) or type(error).__name__
     query = request.url.partition("?")[2]
     if query:  # some libraries show the whole URL, and a query can carry a credential
         reason = reason.replace(query, "...")
-    return kind(f"{request.method} {display_url(request.url)}: {where}{reason}")
+    ours = kind(f"{request.method} {display_url(request.url)}: {where}{reason}")
+    if is_of_certificates(error) or (kind is errors.ProxyError and _WANTS_CREDENTIALS.search(reason)):
+        ours.retryable = False  # the same would come of it again
+    return ours
+
+
+def _kind(error: Exception, request: Request) -> type[errors.LangCacheError] | None:
+    if _tells_closed(error):
+        return errors.ClientClosedError
+    kind = kind_of(error)
+    if (isinstance(error, UnicodeError) or kind is errors.ConnectError) and not _is_possible(request.url):
+        return errors.ConfigurationError
+    return kind
+
+
+def _is_possible(url: str) -> bool:
+    """Say whether the host of a URL can be one; where not, some libraries let Python's own UnicodeError out."""
+    try:
+        return bool((urlsplit(url).hostname or "").encode("idna"))
+    except ValueError:
+        return False
 
 
 def _tells_closed(error: Exception) -> bool:
@@ -176,8 +153,8 @@ def _read(answer: Any) -> bytes:
 
 
 def has_own_timeout(request: Request) -> bool:
-    """Say whether the caller set a timeout; where not, that of the caller's client holds, if it has one."""
-    return request.options.get("timeout_ms") is not None
+    """Say whether the caller set a timeout or a deadline; where not, the one of the caller's client holds, if any."""
+    return request.options.get("timeout_ms") is not None or request.options.get("deadline") is not None
 
 
 def own_limit(request: Request) -> float | None:
@@ -188,17 +165,3 @@ def own_limit(request: Request) -> float | None:
 def neutral(answer: Any, status: int, content: bytes) -> Response:
     """Return a library's answer as ours."""
     return Response(status, answer.headers.items(), content, answer)
-
-
-def _kind(error: BaseException) -> type[errors.LangCacheError] | None:
-    """Return our class for a library's exception, or None where it is none."""
-    bases = [base for base in type(error).__mro__ if base.__module__.partition(".")[0] in _LIBRARIES]
-    kind = next((_KINDS[base.__name__] for base in bases if base.__name__ in _KINDS), None)
-    if kind is errors.RemoteProtocolError and any(said in str(error) for said in _CUT_OFF):
-        return errors.ReadError
-    if kind in _VAGUE:  # requests and urllib3 wrap the exception that knows better, and that one may be wrapped again
-        for inner in (getattr(error, "reason", None), *error.args):
-            known = _kind(inner) if isinstance(inner, Exception) else None
-            if known is not None:
-                return known
-    return kind

@@ -10,10 +10,11 @@ from langcache.errors import ConfigurationError
 from langcache.http import Headers, Request, Response, display_url
 
 from . import user_agent
-from .translation import has_own_timeout, neutral, translated
+from .time_limit import InTime
+from .translation import Translated, has_own_timeout, neutral
 
 
-class Urllib3Pool:
+class Urllib3Pool(InTime):
     """Sends with the caller's pool; its own timeout holds where it has one and no other was set."""
 
     def __init__(self, pool: Any) -> None:
@@ -23,22 +24,24 @@ class Urllib3Pool:
         self._has_timeout, has_retries = _own(pool) if self._is_of_one_host else _own_of_manager(pool)
         self._retries: dict[str, bool] = {} if has_retries else {"retries": False}
 
-    def send(self, request: Request) -> Response:
-        """Send `request` and return the complete answer."""
+    def _exchange(self, request: Request) -> Response:
         timeout: dict[str, float | None] = {} if self._is_limit_own(request) else {"timeout": request.timeout}
-        own: Mapping[str, str] = getattr(self._pool, "headers", None) or {}
-        with translated(request):
+        with Translated(request):
             answer = self._pool.request(
                 request.method,
                 self._target(request.url),
                 body=request.content,
-                # A request's headers take the place of the pool's, which are the caller's.
-                headers=Headers(own).merged(user_agent.beside(own, request)).as_dict(),
+                headers=self._headers(request),
                 redirect=False,
                 **self._retries,
                 **timeout,
             )
             return neutral(answer, answer.status, answer.data)
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        """Return the headers to send: a request's take the place of the pool's, so that the caller's are among them."""
+        own: Mapping[str, str] = getattr(self._pool, "headers", None) or {}
+        return Headers(own).merged(user_agent.beside(own, request)).as_dict()
 
     def _target(self, url: str) -> str:
         if not self._is_of_one_host:

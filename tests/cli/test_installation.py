@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from langcache import __version__
-from tests.environments import Environment, built_wheel
+from tests.environments import Environment
 
 pytestmark = pytest.mark.skipif(
     "TOX_ENV_NAME" in os.environ, reason="they make environments of their own: once is enough"
@@ -29,19 +29,13 @@ pytestmark = pytest.mark.skipif(
 OFFICIAL = "langcache==0.14.0"
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This distribution, built from a copy of the checkout."""
-    return built_wheel(tmp_path_factory.mktemp("wheel"))
-
-
 def shipped_modules(wheel: Path) -> set[str]:
     with zipfile.ZipFile(wheel) as archive:
         return {name for name in archive.namelist() if name.startswith("langcache/") and name.endswith(".py")}
 
 
 def test_ours_takes_the_place_of_the_official_one(wheel: Path, tmp_path: Path) -> None:
-    environment = Environment(tmp_path / "environment")
+    environment = Environment(tmp_path / "environment", "langcache")
     environment.pip("install", OFFICIAL)
     assert "langcache/sdk.py" in environment.modules()
 
@@ -61,7 +55,7 @@ def test_ours_takes_the_place_of_the_official_one(wheel: Path, tmp_path: Path) -
 
 
 def test_the_official_one_takes_the_place_of_ours(wheel: Path, tmp_path: Path) -> None:
-    environment = Environment(tmp_path / "environment")
+    environment = Environment(tmp_path / "environment", "langcache")
     environment.pip("install", str(wheel))
     assert environment.run("-m", "langcache", "doctor").stdout.endswith("\nAll is well.\n")
 

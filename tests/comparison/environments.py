@@ -35,43 +35,43 @@ class Environments:
 
 def build(directory: Path) -> Environments:
     """Build both environments in `directory`; where they are there already, only this package is installed anew."""
-    source = directory / "source"
-    shutil.rmtree(source, ignore_errors=True)
-    copy_checkout(source)
+    source = copy_checkout(directory / "source")
     with ThreadPoolExecutor(2) as pool:
-        official = pool.submit(_environment, directory / "official", [f"langcache=={OFFICIAL}", _HTTPX])
+        official = pool.submit(environment, directory / "official", [f"langcache=={OFFICIAL}", _HTTPX])
         ours = pool.submit(_our_environment, directory / "ours", str(source))
         return Environments(official.result(), ours.result())
 
 
-def copy_checkout(target: Path) -> None:
-    """Copy what is installed of the checkout to `target`: building in place would leave things behind."""
+def copy_checkout(target: Path) -> Path:
+    """Copy what is installed of the checkout to `target`, and return that: building in place would leave things."""
+    shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for name in _SOURCES:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, target / name, ignore=_LEFTOVERS)
         else:
             shutil.copy2(ROOT / name, target / name)
+    return target
 
 
 def _our_environment(directory: Path, source: str) -> Path:
     if not directory.exists():
-        return _environment(directory, [source, _HTTPX])
-    python = _environment(directory, [])
-    _install(python, "--force-reinstall", "--no-deps", source)
+        return environment(directory, [source, _HTTPX])
+    python = environment(directory, [])
+    install(python, "--force-reinstall", "--no-deps", source)
     return python
 
 
-def _environment(directory: Path, packages: Sequence[str]) -> Path:
+def environment(directory: Path, packages: Sequence[str]) -> Path:
     """Return the Python of the environment in `directory`, which is made with `packages` where it is not there."""
     python = directory / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.exists():
         _run(sys.executable, "-m", "venv", str(directory))
-        _install(python, *packages)
+        install(python, *packages)
     return python
 
 
-def _install(python: Path, *arguments: str) -> None:
+def install(python: Path, *arguments: str) -> None:
     _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
 
 

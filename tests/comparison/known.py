@@ -196,7 +196,7 @@ KNOWN: tuple[Known, ...] = (
     ),
     Known(
         "timeout-of-the-attempt",
-        "`timeout_ms` limits a whole attempt of an async call, however slowly the answer drips.",
+        "`timeout_ms` limits a whole attempt, however slowly the answer drips.",
         "In the official SDK it limits each wait for the socket, so that an answer that drips never times out.",
         (Rule("timeouts/dripping body", "/steps/call", "returned .*", "raised ReadTimeout.*"),),
     ),

@@ -6,7 +6,6 @@ import contextlib
 import socket
 import socketserver
 import ssl
-import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -14,6 +13,8 @@ from typing import Any, cast
 import trustme
 from cryptography.hazmat.primitives import serialization
 from typing_extensions import Self
+
+from tests.serving import Serving
 
 
 def pem(identity: trustme.LeafCert) -> bytes:
@@ -71,12 +72,8 @@ class TLSServer:
                 finally:
                     _hang_up(connection)
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.request_queue_size = 64
-        self._server.socket.listen(64)
-        self.address = self._server.server_address
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._server = Serving(Handler)
+        self.address = self._server.address
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -88,20 +85,18 @@ class TLSServer:
         return context
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
     def greet(self, context: ssl.SSLContext, host: str = "localhost") -> str:
         """Connect anew and return what the server says."""
         with (
-            socket.create_connection(self.address, timeout=30) as plain,  # type: ignore[arg-type]
+            socket.create_connection(self.address, timeout=30) as plain,
             context.wrap_socket(plain, server_hostname=host) as connection,
         ):
             connection.sendall(b"?")

@@ -16,7 +16,7 @@ _BEGINNING = """
 from gevent import monkey
 monkey.patch_all()
 import sys
-import gevent
+import gevent.event
 from langcache import LangCache, TLSConfig, errors
 
 url, transport, ca = sys.argv[1:]
@@ -126,6 +126,47 @@ def times_out(number):
 slow = [gevent.spawn(times_out, number) for number in range(20)]
 all_of(f"{number}" for number in range(20))
 gevent.joinall(slow, raise_error=True)
+print("done")
+"""
+    output, problems, _ = patched(program, transport, scheme, tmp_path)
+    assert (output, problems) == ("done\n", "")
+
+
+@OVER
+def test_a_look_up_that_hangs_is_cut_off_while_others_go_on(transport: str, scheme: str, tmp_path: Path) -> None:
+    """Also with a client of the program's own, whose whole exchange is in another greenlet."""
+    program = """
+import socket, time
+import requests
+
+known, answers = socket.getaddrinfo, gevent.event.Event()
+
+
+def getaddrinfo(host, *arguments, **hints):
+    if host == "cache.example":
+        answers.wait()
+    return known("127.0.0.1" if host.endswith(".example") else host, *arguments, **hints)
+
+
+def times_out(client):
+    begun = time.monotonic()
+    try:
+        client.search(prompt="p", server_url=url.replace("127.0.0.1", "cache.example"), timeout_ms=500)
+    except errors.TimeoutException:
+        assert time.monotonic() - begun < 5
+    else:
+        raise AssertionError("there is an answer")
+
+
+socket.getaddrinfo = getaddrinfo
+mine = LangCache(url, "k", "c", client=requests.Session())
+slow = [gevent.spawn(times_out, each) for each in [client, mine] * 10]
+all_of(f"{number}" for number in range(20))
+gevent.joinall(slow, raise_error=True)
+if url.startswith("http:"):
+    assert client.search(prompt="p", server_url=url.replace("127.0.0.1", "known.example")).data[0].prompt == "p"
+    assert mine.search(prompt="p").data[0].prompt == "p"
+client.close()
 print("done")
 """
     output, problems, _ = patched(program, transport, scheme, tmp_path)

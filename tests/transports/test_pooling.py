@@ -355,7 +355,21 @@ def test_requests_pass_a_socks_proxy(make: Make) -> None:
     assert seen == [b"\x01\x04user\x06secret", b"\x05\x01\x00\x03\x0dcache.invalid" + (8000).to_bytes(2, "big")]
 
 
-# What errors leave behind
+# What errors say, and leave behind
+
+
+def test_an_error_that_the_caller_was_handling_says_nothing_about_the_next(make: Make) -> None:
+    """As where a program turns to another server, because of the first one's certificate."""
+    untrusted = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    untrusted.verify_code, untrusted.verify_message = 20, "unable to get local issuer certificate"
+    with FaultServer(lambda connection: connection.close()) as server:
+        try:
+            raise untrusted
+        except ssl.SSLError:
+            with pytest.raises(errors.ConnectError) as caught:
+                make(TransportOptions()).send(asking(server.url.replace("http:", "https:")))
+    assert caught.value.retryable is True
+    assert "certificate" not in str(caught.value)
 
 
 @pytest.mark.parametrize("fault", [faults.closing(), faults.bad_status, None], ids=["closed", "no HTTP", "refused"])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
+import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,15 +30,18 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from yarl import URL
 
-from langcache import LangCache, Request, Response, errors
+from langcache import LangCache, Request, Response, TransportOptions, errors
 from langcache.httpclient import AsyncHttpClient, HttpClient
 from langcache_transports.embedded import DataPlane
-from langcache_transports.supplied import HttpxClient, Urllib3Pool
-from langcache_transports.testing import Certificates, FaultServer, faults
+from langcache_transports.supplied import HttpxClient, RequestsSession, Urllib3Pool, langcache_transport
+from langcache_transports.testing import Certificates, FaultServer, ForwardProxy, faults
 from tests.local_server import LocalServer
 
 NO_ENTRIES = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
 CUSTOM = {"X-Custom-Header": "someValue"}
+
+AUTHORITIES = ssl.create_default_context()
+"""What httpx's clients are given, each of which would read the authorities anew: that takes longer than most tests."""
 
 
 class WrappedClient(HttpClient):
@@ -81,12 +88,12 @@ def with_headers(session: requests.Session, headers: Mapping[str, str]) -> reque
 
 
 MAKERS: dict[str, Callable[[Mapping[str, str]], Any]] = {
-    "httpx": lambda headers: httpx.Client(headers=headers),
-    "httpx wrapper": lambda headers: WrappedClient(httpx.Client(headers=headers)),
+    "httpx": lambda headers: httpx.Client(headers=headers, verify=AUTHORITIES),
+    "httpx wrapper": lambda headers: WrappedClient(httpx.Client(headers=headers, verify=AUTHORITIES)),
     "requests": lambda headers: with_headers(requests.Session(), headers),
     "urllib3": lambda headers: urllib3.PoolManager(headers=headers),
-    "async httpx": lambda headers: httpx.AsyncClient(headers=headers),
-    "async httpx wrapper": lambda headers: WrappedAsyncClient(httpx.AsyncClient(headers=headers)),
+    "async httpx": lambda headers: httpx.AsyncClient(headers=headers, verify=AUTHORITIES),
+    "async httpx wrapper": lambda headers: WrappedAsyncClient(httpx.AsyncClient(headers=headers, verify=AUTHORITIES)),
     # aiohttp keeps the cookies of an IP address only where it is told to.
     "async aiohttp": lambda headers: aiohttp.ClientSession(headers=headers, cookie_jar=aiohttp.CookieJar(unsafe=True)),
 }
@@ -232,27 +239,43 @@ def test_the_callers_cookies_are_sent(kind: str, answering: LocalServer) -> None
     assert answering.requests[0].headers["cookie"] == "session=1"
 
 
-@pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3", "async httpx", "async aiohttp"])
+every_library = pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3", "async httpx", "async aiohttp"])
+
+
+def through(proxy: str) -> dict[str, Callable[[Mapping[str, str]], Any]]:
+    """Return what makes clients that go through a proxy."""
+
+    def session(headers: Mapping[str, str]) -> requests.Session:
+        made = requests.Session()
+        made.proxies.update(http=proxy, https=proxy)
+        return made
+
+    return {
+        "httpx": lambda headers: httpx.Client(proxy=proxy),
+        "requests": session,
+        "urllib3": lambda headers: urllib3.ProxyManager(proxy),
+        "async httpx": lambda headers: httpx.AsyncClient(proxy=proxy),
+        "async aiohttp": lambda headers: aiohttp.ClientSession(proxy=proxy),
+    }
+
+
+@every_library
 def test_the_callers_proxy_is_used(kind: str, answering: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plain proxy is asked for the whole URL (RFC 9112, section 3.2.2)."""
-    if kind == "urllib3":
-        monkeypatch.setitem(MAKERS, kind, lambda headers: urllib3.ProxyManager(answering.url))
-    elif kind == "httpx":
-        monkeypatch.setitem(MAKERS, kind, lambda headers: httpx.Client(proxy=answering.url))
-    elif kind == "async httpx":
-        monkeypatch.setitem(MAKERS, kind, lambda headers: httpx.AsyncClient(proxy=answering.url))
-    elif kind == "async aiohttp":
-        monkeypatch.setitem(MAKERS, kind, lambda headers: aiohttp.ClientSession(proxy=answering.url))
-    else:
-
-        def with_proxy(headers: Mapping[str, str]) -> requests.Session:
-            session = requests.Session()
-            session.proxies["http"] = answering.url
-            return session
-
-        monkeypatch.setitem(MAKERS, kind, with_proxy)
+    monkeypatch.setitem(MAKERS, kind, through(answering.url)[kind])
     call(kind, "http://cache.invalid")
     assert answering.requests[0].url == "http://cache.invalid/v1/caches/c/entries/search"
+
+
+@every_library
+def test_a_proxy_that_wants_other_credentials_is_not_worth_a_repetition(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ForwardProxy("user", "password") as proxy:
+        monkeypatch.setitem(MAKERS, kind, through(proxy.url)[kind])
+        with pytest.raises(errors.ProxyError, match="407") as caught:
+            call(kind, "https://cache.invalid")
+    assert caught.value.retryable is False
 
 
 def test_event_hooks_of_httpx_run(answering: LocalServer) -> None:
@@ -322,7 +345,8 @@ def test_netrc_never_replaces_the_token(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     call("requests", answering.url)
-    assert answering.requests[0].headers["authorization"] == "Bearer k"
+    call("requests", answering.url, settings={"api_key": None})
+    assert [request.headers.get("authorization") for request in answering.requests] == ["Bearer k", None]
 
 
 def test_the_sessions_own_auth_takes_effect(answering: LocalServer) -> None:
@@ -385,6 +409,36 @@ def test_nobody_listening_is_a_connect_error_from_the_original(kind: str) -> Non
     with pytest.raises(errors.ConnectError, match=f"POST {url}") as caught:
         call(kind, url)
     assert type(caught.value.__cause__).__module__.partition(".")[0] in ("httpx", "requests", "urllib3", "aiohttp")
+
+
+@pytest.mark.parametrize("timeout_ms", [0, 5000])
+@pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3"])
+def test_a_failed_call_leaves_no_reference_cycle(kind: str, timeout_ms: int) -> None:
+    """It would hold the request with its key and its prompt until the next collection."""
+    client = MAKERS[kind]({})
+    transport = langcache_transport("supplied", TransportOptions(client=client))
+    assert transport is not None
+    options = {"timeout_ms": timeout_ms}
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+
+    def fail() -> weakref.ref[Request]:
+        request = Request("POST", url, content=b"{}", timeout=timeout_ms / 1000 or None, options=options)
+        with suppress(errors.ConnectError):
+            transport.send(request)
+        return weakref.ref(request)
+
+    fail()
+    gc.collect()
+    gc.disable()
+    try:
+        gone = fail()
+        for _ in range(100):  # a thread that made it lets go of it a moment later
+            if gone() is not None:
+                fail()
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @every_kind
@@ -765,14 +819,100 @@ def dripping() -> Generator[str, None, None]:
             thread.join()
 
 
-@pytest.mark.parametrize("kind", ["async httpx", "async httpx wrapper", "async aiohttp"])
+@every_kind
 @pytest.mark.parametrize("of_the_call", [True, False])
-def test_a_timeout_of_ours_holds_for_the_whole_of_an_async_call(kind: str, of_the_call: bool) -> None:
+def test_a_timeout_of_ours_holds_for_the_whole_of_a_call(kind: str, of_the_call: bool) -> None:
     settings = {} if of_the_call else {"timeout_ms": 200}
     arguments: dict[str, Any] = {"prompt": "p", "timeout_ms": 200} if of_the_call else {"prompt": "p"}
-    with dripping() as url, pytest.raises(errors.ReadTimeout) as caught:
+    with dripping() as url, pytest.raises(errors.ReadTimeout, match=f"^POST {url}/") as caught:
         call(kind, url, settings=settings, **arguments)
     assert caught.value.__cause__ is not None
+
+
+actor: ContextVar[str] = ContextVar("actor")
+
+HOOKED: dict[str, Callable[[Callable[..., None]], Any]] = {
+    "httpx": lambda hook: httpx.Client(event_hooks={"request": [hook]}),
+    "requests": lambda hook: with_hook(requests.Session(), hook),
+    "urllib3": lambda hook: told(urllib3.PoolManager(timeout=5), hook),
+}
+
+
+def with_hook(session: requests.Session, hook: Callable[..., None]) -> requests.Session:
+    session.hooks["response"].append(hook)
+    return session
+
+
+def told(pool: urllib3.PoolManager, hook: Callable[..., None]) -> urllib3.PoolManager:
+    """Have a pool tell of each request, for which it has no hook."""
+    original = pool.request
+
+    def request(*arguments: Any, **keywords: Any) -> Any:
+        hook()
+        return original(*arguments, **keywords)
+
+    pool.request = request  # type: ignore[method-assign]
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("kind", "timeout_ms", "elsewhere"),
+    [
+        ("httpx", None, False),
+        ("httpx", 5000, True),
+        ("urllib3", None, False),
+        ("urllib3", 5000, True),
+        ("requests", None, True),
+        ("requests", 0, False),
+    ],
+)
+def test_with_a_limit_of_ours_hooks_run_in_another_thread_in_the_callers_context(
+    kind: str, timeout_ms: int | None, elsewhere: bool, answering: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And without one in the caller's thread, as the library itself runs them."""
+    seen: list[tuple[bool, str]] = []
+
+    def hook(*_: Any, **__: Any) -> None:
+        seen.append((threading.current_thread() is not caller, actor.get("nobody")))
+
+    caller, token = threading.current_thread(), actor.set("Ada")
+    monkeypatch.setitem(MAKERS, kind, lambda headers: HOOKED[kind](hook))
+    call(kind, answering.url, prompt="p", timeout_ms=timeout_ms)
+    actor.reset(token)
+    assert seen == [(elsewhere, "Ada")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_the_wait_for_an_exchange_can_be_interrupted(server: LocalServer) -> None:
+    leave = threading.Event()
+
+    def answer(request: Request) -> Response:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+        leave.wait()
+        return NO_ENTRIES
+
+    server.answer = answer
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            call("requests", server.url)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        leave.set()
+
+
+def test_an_exchange_that_was_given_up_keeps_no_thread_of_the_async_calls(answering: LocalServer) -> None:
+    """Or a few servers that drip would be the end of all async calls."""
+
+    async def main(url: str) -> int:
+        with requests.Session() as client:
+            async with LangCache(url, "k", "c", client=client, pool_size=1) as cache:
+                with pytest.raises(errors.ReadTimeout):
+                    await cache.search_async(prompt="p", timeout_ms=100)
+                return len((await cache.search_async(prompt="p", server_url=answering.url)).data)
+
+    with dripping() as url:
+        assert asyncio.run(main(url)) == 0
 
 
 class Endless:
@@ -1304,6 +1444,7 @@ def test_a_path_argument_stays_one_segment_in_a_url_that_a_session_rewrites(step
     ("transport", "limit"),
     [
         (HttpxClient(object()), None),
+        (RequestsSession(requests.Session()), 10),
         (Urllib3Pool(urllib3.PoolManager(timeout=60)), None),
         (Urllib3Pool(urllib3.PoolManager()), 10),
         (Urllib3Pool(urllib3.HTTPConnectionPool("x", timeout=60)), None),
@@ -1312,6 +1453,7 @@ def test_a_path_argument_stays_one_segment_in_a_url_that_a_session_rewrites(step
     ],
     ids=[
         "httpx",
+        "requests",
         "manager with a timeout",
         "manager without",
         "pool with a timeout",
@@ -1323,32 +1465,70 @@ def test_the_limit_of_an_attempt_is_the_clients_own_where_it_has_one(transport: 
     """So that an async call, which waits for a thread, does not give up before the client does."""
     assert transport.limit(Request("GET", "http://x/", timeout=10)) == limit
     assert transport.limit(Request("GET", "http://x/", timeout=1, options={"timeout_ms": 1000})) == 1
+    assert transport.limit(Request("GET", "http://x/", timeout=1, options={"deadline": 12_345.0})) == 1
 
 
-@pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3", "async httpx", "async aiohttp"])
-def test_the_callers_certificates_are_used(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An authority of the caller's own, and a certificate that the server asks for."""
-    certificates = Certificates(tmp_path / "own")
+def secured(certificates: Certificates, shown: bool) -> dict[str, Callable[[Mapping[str, str]], Any]]:
+    """Return what makes clients that trust an authority of their owner's, and show a certificate or none."""
     context = ssl.create_default_context(cafile=certificates.ca)
     cert, key = certificates.client_files()
-    context.load_cert_chain(cert, key)
+    if shown:
+        context.load_cert_chain(cert, key)
 
     def session(headers: Mapping[str, str]) -> requests.Session:
         made = requests.Session()
-        made.verify, made.cert = certificates.ca, (cert, key)
+        made.verify, made.cert = certificates.ca, (cert, key) if shown else None
         return made
 
-    secured: dict[str, Callable[[Mapping[str, str]], Any]] = {
+    return {
         "httpx": lambda headers: httpx.Client(verify=context),
         "requests": session,
         "urllib3": lambda headers: urllib3.PoolManager(ssl_context=context),
         "async httpx": lambda headers: httpx.AsyncClient(verify=context),
         "async aiohttp": lambda headers: aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)),
     }
-    monkeypatch.setitem(MAKERS, kind, secured[kind])
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)  # for requests it stands before the session's own
+
+
+@pytest.fixture
+def _no_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For requests the environment's stands before the session's own."""
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+
+
+@pytest.mark.usefixtures("_no_bundle")
+@every_library
+def test_the_callers_certificates_are_used(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An authority of the caller's own, and a certificate that the server asks for."""
+    certificates = Certificates(tmp_path / "own")
+    monkeypatch.setitem(MAKERS, kind, secured(certificates, shown=True)[kind])
     answer = faults.response(b'{"data":[]}', headers=[("Content-Type", "application/json")])
     with FaultServer(answer, ssl_context=certificates.server_context(clients=certificates)) as server:
         assert call(kind, server.url).data == []
         assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("_no_bundle")
+@every_library
+def test_a_server_whose_certificate_is_not_accepted_is_not_worth_a_repetition(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MAKERS, kind, secured(Certificates(tmp_path / "own"), shown=False)[kind])
+    with FaultServer(faults.OK, ssl_context=Certificates(tmp_path / "other").server_context()) as server:
+        with pytest.raises(errors.ConnectError) as caught:
+            call(kind, server.url)
+        assert server.requests == []
+    assert caught.value.retryable is False
+
+
+@pytest.mark.parametrize("alert", ["TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA"])
+@pytest.mark.parametrize("error", [httpx.ReadError("broken"), aiohttp.ClientOSError(1, "broken")])
+def test_a_server_that_refuses_the_callers_certificate_is_not_worth_a_repetition(error: Exception, alert: str) -> None:
+    """In TLS 1.3 it says so in the place of the answer; where a library keeps no word of that, the connection broke."""
+    refused = ssl.SSLError(1, "alert")
+    refused.reason = alert
+    error.__cause__ = refused
+    client = Mock(send=Mock(side_effect=error))
+    with pytest.raises(errors.ConnectError) as caught:
+        LangCache("http://cache.example", "k", "c", client=client).search(prompt="p")
+    assert caught.value.retryable is False

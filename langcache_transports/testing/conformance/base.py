@@ -25,11 +25,16 @@ CAPABILITIES: Final = {
     "total_timeout": "the timeout covers the whole attempt, however slowly the bytes come",
     "keep_alive": "connections are used again",
     "repeats_stale": "an idempotent request that meets the end of a kept connection is repeated once on a new one",
+    "repeats_nothing_else": "a request that fails on a new connection is not repeated",
+    "unasked_bytes": "bytes that come unasked on an idle connection are nobody's answer, and end it",
+    "surplus_bytes": "bytes that come behind an answer are nobody's answer",
     "strict_framing": "headers that end with the connection, and lengths that are none, are no answer",
     "exact_target": "dot segments and the case of escapes in the URL's path stay as they are",
     "interim_answers": "answers of the statuses 1xx are passed over",
     "several_loops": "an async transport serves one event loop after another",
+    "latin_headers": "characters of ISO 8859-1 in headers are sent as one byte each",
     "content_coding": "gzip and deflate are asked for and decoded",
+    "strict_coding": "a compressed body that is cut off, and one of an unknown coding, is an error",
 }
 """What a transport may lack besides; each is a promise, in words."""
 

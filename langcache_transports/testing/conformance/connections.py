@@ -107,7 +107,7 @@ class Connections(Promises):
     def test_bytes_that_come_unasked_retire_the_connection(
         self, transport: Transport, start: Start, data: bytes
     ) -> None:
-        self.needs("keep_alive")
+        self.needs("keep_alive", "unasked_bytes")
         server = start(faults.unasked(data), faults.response(b'"asked"'))
         transport.send(asking(server))
         server.go.set()
@@ -120,6 +120,7 @@ class Connections(Promises):
         self, transport: Transport, start: Start, conversation: Conversation
     ) -> None:
         """A transport may refuse the whole of what came, which cannot be told from half of something else."""
+        self.needs("surplus_bytes")
         server = start(conversation)
         for _ in range(4):
             with suppress(errors.RemoteProtocolError):

@@ -46,6 +46,8 @@ class Failures(Promises):
         self, transport: Transport, start: Start, fault: Conversation, method: str
     ) -> None:
         """The server saw the request once: what failed on a new connection is for the retry policy to repeat."""
+        if method == "GET":  # which is idempotent
+            self.needs("repeats_nothing_else")
         server = start(fault)
         assert failure(transport, asking(server, method), errors.ReadError).retryable is True
         assert len(server.requests) == 1
@@ -99,14 +101,14 @@ class Failures(Promises):
     def test_a_body_that_is_not_encoded_as_it_says_is_a_decoding_error(
         self, transport: Transport, start: Start, fault: Conversation
     ) -> None:
-        self.needs("content_coding")
+        self.needs("content_coding", *(["strict_coding"] if fault is faults.cut_gzip else []))
         server = start(fault)
         error = failure(transport, asking(server), errors.DecodingError, cause=False)
         assert error.retryable is None
         assert len(server.requests) == 1
 
     def test_a_coding_that_is_not_known_is_a_decoding_error(self, transport: Transport, start: Start) -> None:
-        self.needs("content_coding")
+        self.needs("content_coding", "strict_coding")
         server = start(faults.response(b"?", headers=[("Content-Encoding", "zstd")]))
         failure(transport, asking(server), errors.DecodingError, cause=False)
 

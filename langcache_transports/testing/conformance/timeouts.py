@@ -71,7 +71,7 @@ class Timeouts(Promises):
 
 def timely(transport: Transport, server: FaultServer, method: str, attempts: int) -> None:
     """Check that an attempt ends when its time does; of several the fastest counts, as the machine may be busy."""
-    limit, took = 0.5, [10.0]
+    limit, took = 0.3, [10.0]
     while attempts > 0 and min(took) > limit + PATIENCE:
         attempts -= 1
         request = asking(server, method, timeout=limit)

@@ -54,11 +54,18 @@ class Translation(Promises):
 
     def test_headers_arrive_as_they_are(self, transport: Transport, start: Start) -> None:
         server = start(faults.OK)
-        headers = {"X-LatIn": "\xe4\xff", "x-empty": "", "X-Long": "x" * 4000, "User-Agent": "mine", "Accept": "a/b"}
+        headers = {"X-CaSe": "x", "x-empty": "", "X-Long": "x" * 4000, "User-Agent": "mine", "Accept": "a/b"}
         transport.send(asking(server, headers=headers))
         seen = server.requests[0].headers
         assert {name: seen[name] for name in headers} == headers
         assert seen["host"] == server.url.partition("//")[2]
+
+    def test_headers_beyond_ascii_arrive_as_they_are(self, transport: Transport, start: Start) -> None:
+        """Their characters are those of ISO 8859-1, which is what Python's own HTTP client sends."""
+        self.needs("latin_headers")
+        server = start(faults.OK)
+        transport.send(asking(server, headers={"X-Latin": "\xe4\xff"}))
+        assert server.requests[0].headers["x-latin"] == "\xe4\xff"
 
     def test_nothing_is_added_that_tells_more_than_is_needed(self, transport: Transport, start: Start) -> None:
         server = start(faults.OK)
