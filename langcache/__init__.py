@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .client import LangCache
     from .config import UNSET
     from .credentials import Credential, KeyFile
+    from .functions import FunctionPlugin
     from .hookspecs import hookimpl
     from .http import Headers, Request, Response
     from .policies import BackoffStrategy, BreakerPolicy, RetryConfig, RetryPolicy
@@ -32,6 +33,7 @@ __all__ = [
     "BackoffStrategy",
     "BreakerPolicy",
     "Credential",
+    "FunctionPlugin",
     "Headers",
     "KeyFile",
     "LangCache",
@@ -58,6 +60,7 @@ _MODULES = {
     "client": ["LangCache"],
     "config": ["UNSET"],
     "credentials": ["Credential", "KeyFile"],
+    "functions": ["FunctionPlugin"],
     "hookspecs": ["hookimpl"],
     "http": ["Headers", "Request", "Response"],
     "policies": ["BackoffStrategy", "BreakerPolicy", "RetryConfig", "RetryPolicy"],

@@ -1,4 +1,4 @@
-"""LangCache: the typed facade. Its methods hand on what they are given; what a call does is in the pipeline."""
+"""LangCache: the typed facade. Each method is one expression; what a call does is in operations and middleware."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .config import (
 )
 from .credentials import ApiKey, KeyProvider, hidden
 from .errors import ConfigurationError
+from .governance.choice import read_plugin_choice
 from .models import (
     ConversationalSearchResponseContent,
     DeleteQueryResponse,
@@ -94,6 +95,9 @@ class LangCache:
         on_failure: OnFailure = "raise",
         request_id_header: str | None = DEFAULT_REQUEST_ID_HEADER,
         without: Iterable[str] = (),
+        autoload: bool = False,
+        required: bool | Iterable[str] = False,
+        order: Mapping[str, str] | None = None,
     ) -> None:
         """Make a client; nothing is sent, and the URL, the key and the cache id are checked by the first call.
 
@@ -115,7 +119,9 @@ class LangCache:
             transport: which transport sends: a name that a plugin answers to, such as ``"urllib3"`` (the default)
                 or ``"requests"``, or an instance, which stays the caller's to close.
             async_transport: the same for async calls; None is the transport's async form, or threads that run it.
-            plugins: objects with hooks (see `langcache.hookspecs`), or the names of installed ones.
+            plugins: objects with hooks (see `langcache.hookspecs`), or the names of installed ones; those that the
+                environment's LANGCACHE_PLUGINS lists, with commas, are loaded as well. LANGCACHE_DISABLE_PLUGINS=1
+                turns all that is not built in off.
             pool_size: how many connections are kept open to each server between calls, and how many threads serve
                 async calls, where those need any.
             tls: whom to trust and what to show (see TLSConfig).
@@ -135,14 +141,21 @@ class LangCache:
             breaker: when a service that fails is left alone for a while; None for never.
             on_failure: ``"raise"``, or ``"miss"`` to go on without the service where that does not serve a call.
             request_id_header: the header that carries each call's id; None to send none.
-            without: the names of built-in middleware that is left out, for that of a plugin to take its place:
-                identity, fail_open, parsing, deadline, circuit_breaker, retry, logging, auth, error_mapping, redirects.
+            without: the names of plugins that are left out, or of single hooks of them, with a dot between
+                (``"my_plugin.langcache_transport"``). They may be built in: identity, fail_open, parsing, deadline,
+                circuit_breaker, retry, logging, auth, error_mapping, redirects.
+            autoload: whether all plugins that are installed are loaded.
+            required: the plugins that must be there, by name, or True for all; where one is missing, broken or turned
+                off, PluginError is raised. Others are then left out, with a warning in the log.
+            order: where the middleware of a plugin stands, by name, in place of pluggy's order: ``"before:retry"`` for
+                directly outside of that of retry, or ``"after:retry"`` for directly inside.
         """
         # What is given in plain is hidden first: a traceback of what is raised below holds this frame.
         api_key, proxy = hidden(api_key), hidden(proxy)
         if (client is not None and transport is not None) or (async_client is not None and async_transport is not None):
             raise ConfigurationError("Give client or transport, and async_client or async_transport, but not both")
-        loaded = Plugins(plugins, without)
+        choice = read_plugin_choice(plugins, autoload=autoload, required=required, without=without, order=order)
+        loaded = Plugins(choice)
         own, own_async = client is not None, client is not None or async_client is not None
         settings = read_settings(
             server_url,
@@ -180,7 +193,11 @@ class LangCache:
         self._finalizer = weakref.finalize(self, self._transports.finalize)
 
     def explain(self) -> str:
-        """Say, in lines for people, which middleware a call passes, outermost first, and which transports send it."""
+        """Say, in lines for people, which middleware a call passes, outermost first, and which transports send it.
+
+        Each with the plugin it is of, its distribution and version, and its options, of which secrets are not shown;
+        and which plugins are left out, and why.
+        """
         return self._pipeline.explain()
 
     def close(self) -> None:
@@ -243,12 +260,10 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
         return self._pipeline.call(
             SET,
             {"prompt": prompt, "response": response, "attributes": attributes, "ttl_millis": ttl_millis},
-            options,
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     async def set_async(
@@ -267,12 +282,10 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> SetResponse:
         """The same as `set`, for async programs."""
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
         return await self._pipeline.call_async(
             SET,
             {"prompt": prompt, "response": response, "attributes": attributes, "ttl_millis": ttl_millis},
-            options,
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     def search(
@@ -305,8 +318,6 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
         return self._pipeline.call(
             SEARCH,
             {
@@ -316,7 +327,7 @@ class LangCache:
                 "attributes": attributes,
                 "max_results": max_results,
             },
-            options,
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     async def search_async(
@@ -336,8 +347,6 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> SearchResponse:
         """The same as `search`, for async programs."""
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
         return await self._pipeline.call_async(
             SEARCH,
             {
@@ -347,7 +356,7 @@ class LangCache:
                 "attributes": attributes,
                 "max_results": max_results,
             },
-            options,
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     def conversational_search(
@@ -379,8 +388,6 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
         return self._pipeline.call(
             CONVERSATIONAL_SEARCH,
             {
@@ -391,7 +398,7 @@ class LangCache:
                 "max_results": max_results,
                 "context": context,
             },
-            options,
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     async def conversational_search_async(
@@ -412,8 +419,6 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> ConversationalSearchResponseContent:
         """The same as `conversational_search`, for async programs."""
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
         return await self._pipeline.call_async(
             CONVERSATIONAL_SEARCH,
             {
@@ -424,7 +429,7 @@ class LangCache:
                 "max_results": max_results,
                 "context": context,
             },
-            options,
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     def delete_by_id(
@@ -446,12 +451,10 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
         return self._pipeline.call(
             DELETE_BY_ID,
             {"entry_id": entry_id},
-            options,
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     async def delete_by_id_async(
@@ -467,12 +470,10 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> None:
         """The same as `delete_by_id`, for async programs."""
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
         return await self._pipeline.call_async(
             DELETE_BY_ID,
             {"entry_id": entry_id},
-            options,
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     def delete_query(
@@ -497,12 +498,10 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
         return self._pipeline.call(
             DELETE_QUERY,
             {"attributes": attributes},
-            options,
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     async def delete_query_async(
@@ -518,12 +517,10 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> DeleteQueryResponse:
         """The same as `delete_query`, for async programs."""
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
         return await self._pipeline.call_async(
             DELETE_QUERY,
             {"attributes": attributes},
-            options,
+            CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure),
         )
 
     def flush(
@@ -545,9 +542,9 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
-        return self._pipeline.call(FLUSH, {}, options)
+        return self._pipeline.call(
+            FLUSH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        )
 
     async def flush_async(
         self,
@@ -562,9 +559,9 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> None:
         """The same as `flush`, for async programs."""
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
-        return await self._pipeline.call_async(FLUSH, {}, options)
+        return await self._pipeline.call_async(
+            FLUSH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        )
 
     def health(
         self,
@@ -584,9 +581,9 @@ class LangCache:
 
         The arguments that all methods take, and what is raised: see the class.
         """
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
-        return self._pipeline.call(HEALTH, {}, options)
+        return self._pipeline.call(
+            HEALTH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        )
 
     async def health_async(
         self,
@@ -600,6 +597,6 @@ class LangCache:
         on_failure: OnFailure | None = None,
     ) -> HealthResponse:
         """The same as `health`, for async programs."""
-        options = CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
-        del http_headers  # a traceback holds this frame, and they may hold a key
-        return await self._pipeline.call_async(HEALTH, {}, options)
+        return await self._pipeline.call_async(
+            HEALTH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
+        )

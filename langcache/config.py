@@ -149,10 +149,25 @@ def read_settings(
         on_failure=checked_on_failure(on_failure),
         request_id_header=_checked_request_id_header(request_id_header),
         debug_logger=debug_logger,
-        debug=os.environ.get("LANGCACHE_DEBUG", "").lower() not in _OFF,
+        debug=_is_on("LANGCACHE_DEBUG"),
         own_client=own_client,
         own_async_client=own_async_client,
     )
+
+
+def environment_plugins() -> list[str]:
+    """Return the names of plugins that LANGCACHE_PLUGINS lists, separated by commas."""
+    listed = (name.strip() for name in os.environ.get("LANGCACHE_PLUGINS", "").split(","))
+    return [name for name in listed if name]
+
+
+def plugins_are_disabled() -> bool:
+    """Say whether LANGCACHE_DISABLE_PLUGINS turns all plugins off that are not built in."""
+    return _is_on("LANGCACHE_DISABLE_PLUGINS")
+
+
+def _is_on(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() not in _OFF
 
 
 def api_key_from_environment() -> str | None:

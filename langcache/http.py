@@ -27,6 +27,11 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
+def is_secret_name(name: str) -> bool:
+    """Say whether what is called `name` may be a credential, and so is not to be shown."""
+    return _SECRET_NAME.search(name.lower()) is not None
+
+
 def header_value_problem(value: object) -> str | None:
     """Say why `value` cannot be sent as a header's value (RFC 9110, section 5.5), or None where it can.
 
@@ -131,7 +136,7 @@ class Headers(Mapping[str, str]):
         return {key: value for key, (_, value) in self._items.items()}
 
     def __repr__(self) -> str:
-        shown = {name: "***" if _SECRET_NAME.search(key) else value for key, (name, value) in self._items.items()}
+        shown = {name: "***" if is_secret_name(key) else value for key, (name, value) in self._items.items()}
         return f"Headers({shown!r})"
 
 

@@ -31,10 +31,11 @@ from .config import (
     seconds,
 )
 from .errors import ClientClosedError, ConfigurationError, PluginError, describe
+from .governance.explanation import Sender, explain
 from .http import NO_HEADERS, Headers, Request, Response, request_id_of
 from .models.metadata import ResponseMetadata, ResultModel, keep_metadata
 from .operations import Operation, Target
-from .plugins import FALLBACK_ASYNC_TRANSPORT, NATIVE_ASYNC_TRANSPORT, Plugins
+from .plugins import FALLBACK_ASYNC_TRANSPORT, NATIVE_ASYNC_TRANSPORT, SUPPLIED_TRANSPORT, Plugins
 from .policies import BreakerPolicy, OnFailure
 from .processes import PerProcess
 from .steps import compose, run, run_async
@@ -66,9 +67,9 @@ class Pipeline:
     def __init__(self, settings: Settings, plugins: Plugins, transports: Transports) -> None:
         self._settings = settings
         self._transports = transports
-        self._call_stage = plugins.call_middleware(settings)
-        self._attempt_stage = plugins.attempt_middleware(settings)
-        self._handle = compose([*self._call_stage, *self._attempt_stage])
+        self._roster = plugins.roster
+        self._stages = plugins.stages(settings)
+        self._handle = compose(layer.middleware for stage in self._stages for layer in stage)
         self._target: Target | None = None
 
     def call(self, operation: Operation[Result], arguments: Mapping[str, Any], options: CallOptions) -> Result:
@@ -86,26 +87,18 @@ class Pipeline:
         self, operation: Operation[Result], arguments: Mapping[str, Any], options: CallOptions
     ) -> Result:
         """Carry out `operation` in this task."""
-        transport = self._transports.asynchronous()
+        request = self._request(operation, arguments, options, self._settings.own_async_client)
+        transport = self._transports.asynchronous()  # the first call opens it, in the time of its deadline
 
         async def transmit(request: Request) -> Response:
             self._transports.require_open()
             return await transport.send(request)
 
-        request = self._request(operation, arguments, options, self._settings.own_async_client)
         return _result(operation, await run_async(self._handle(request), transmit))
 
     def explain(self) -> str:
         """Say what a call passes, outermost first, and what sends it."""
-        lines = [
-            "Once a call:",
-            *(f"  {describe(middleware)}" for middleware in self._call_stage),
-            "Once an attempt:",
-            *(f"  {describe(middleware)}" for middleware in self._attempt_stage),
-            "Sent by:",
-            *(f"  {line}" for line in self._transports.explain()),
-        ]
-        return "\n".join(lines)
+        return explain(self._roster, self._stages, self._transports.senders(), self._transports.options())
 
     def _request(
         self, operation: Operation[Any], arguments: Mapping[str, Any], options: CallOptions, own_client: bool
@@ -211,8 +204,8 @@ class Transports:
         self._sync: Transport | None = None
         self._async: AsyncTransport | None = None
         self._name = default
-        self._reason = ""
-        """Why async calls are sent by the transport that sends them, where it was not asked for by name."""
+        self._why = self._why_async = ""
+        """Why the transports are these, for sync and for async calls, as the rest of a sentence."""
         try:
             self._choose(transport, async_transport)
         except BaseException:
@@ -224,6 +217,7 @@ class Transports:
     ) -> None:
         self._refuse_unused_options(transport, async_transport)
         self._is_default = transport is None and self._name == DEFAULT_TRANSPORT
+        self._why = self._why_async = _why_chosen("transport", transport, self._name)
         if transport is None or isinstance(transport, str):
             self._open_named(transport or self._name)
         elif _is_async(transport):
@@ -231,6 +225,8 @@ class Transports:
         else:
             self._sync = cast(Transport, transport)
             self._name = FALLBACK_ASYNC_TRANSPORT
+        if async_transport is not None:
+            self._why_async = _why_chosen("async_transport", async_transport)
         if isinstance(async_transport, str):
             self._async = self._open_async(async_transport)
         elif async_transport is not None:
@@ -267,7 +263,7 @@ class Transports:
                 self.require_open()  # or what is opened now would never be closed
                 if self._async is None:
                     native = self._open_native() if self._is_default else None
-                    self._async = native or self._open_async(self._name, FALLBACK_ASYNC_TRANSPORT)
+                    self._async = native or self._open_async_form()
         return self._async
 
     def _open_native(self) -> AsyncTransport | None:
@@ -275,17 +271,32 @@ class Transports:
         try:
             transport = self._open_async(NATIVE_ASYNC_TRANSPORT)
         except ConfigurationError as error:
-            self._reason = f" (not {NATIVE_ASYNC_TRANSPORT}: {error})"
+            self._why_async = f"{NATIVE_ASYNC_TRANSPORT} cannot be used ({error}); "
             return None
-        self._reason = f" ({NATIVE_ASYNC_TRANSPORT} is installed, and honours the options)"
+        self._why_async = f"{NATIVE_ASYNC_TRANSPORT} is installed, and honours the options"
         return transport
 
-    def explain(self) -> list[str]:
-        """Say which transports there are, a line for sync calls and a line for async ones."""
-        plain = "none" if self._sync is None else describe(self._sync)
+    def _open_async_form(self) -> AsyncTransport:
+        """Open the async transport that has the name of the one for sync calls, or else threads that run that one."""
+        before = self._why_async if self._is_default else ""
+        if self._name != FALLBACK_ASYNC_TRANSPORT:
+            found = self._find_async(self._name)
+            if found is not None:
+                self._why_async = f"{before}it is the async form of {self._name!r}"
+                return found
+        self._why_async = f"{before}the one for sync calls has no async form, so threads run it"
+        return self._open_async(FALLBACK_ASYNC_TRANSPORT, unknown_as=self._name)
+
+    def senders(self) -> list[Sender]:
+        """Return which transports there are, for sync calls and for async ones, and why these."""
+        plain = Sender("sync calls", self._sync, f", because {self._why}" if self._sync else "")
         if self._closed:
-            return [f"sync calls: {plain}", "async calls: none any more, the client is closed"]
-        return [f"sync calls: {plain}", f"async calls: {describe(self.asynchronous())}{self._reason}"]
+            return [plain, Sender("async calls", None, " any more, the client is closed")]
+        return [plain, Sender("async calls", self.asynchronous(), f", because {self._why_async}")]
+
+    def options(self) -> Mapping[str, object]:
+        """Return how the transports make connections, as far as that is their options' matter."""
+        return self._options.shown() if self._owned else {}
 
     def require_open(self) -> None:
         """Raise ClientClosedError where the transports are closed."""
@@ -334,14 +345,27 @@ class Transports:
         else:
             self._owned.append(self._sync)
 
-    def _open_async(self, *names: str) -> AsyncTransport:
-        """Open the first of these async transports that there is."""
-        for name in names:
-            found = self._plugins.async_transport(name, self._options, self._sync)
-            if found is not None:
-                self._owned.append(found)
-                return found
-        raise self._plugins.unknown_transport(names[0])
+    def _open_async(self, name: str, unknown_as: str | None = None) -> AsyncTransport:
+        """Open the async transport of that name; the error where there is none names it, or `unknown_as`."""
+        found = self._find_async(name)
+        if found is None:
+            raise self._plugins.unknown_transport(unknown_as or name)
+        return found
+
+    def _find_async(self, name: str) -> AsyncTransport | None:
+        found = self._plugins.async_transport(name, self._options, self._sync)
+        if found is not None:
+            self._owned.append(found)
+        return found
+
+
+def _why_chosen(argument: str, transport: object, default: str = "") -> str:
+    """Say why a client has the transport that the argument gave it."""
+    if transport is None:
+        return "it is the default" if default == DEFAULT_TRANSPORT else f"the URL's scheme is {default}"
+    if transport == SUPPLIED_TRANSPORT:
+        return "the caller's own client was handed in"
+    return f"{argument} is {transport!r}" if isinstance(transport, str) else "it was handed in"
 
 
 def _is_async(transport: object) -> bool:

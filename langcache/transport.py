@@ -8,7 +8,7 @@ from typing import Final, Protocol, runtime_checkable
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import ConfigurationError
-from .http import Request, Response
+from .http import Request, Response, display_url
 from .tls import TLSConfig
 
 DEFAULT_IDLE_TIMEOUT: Final = 50.0
@@ -102,6 +102,21 @@ class TransportOptions:
         for name in sorted(self.given):
             if name in _HONOURED_BY and name not in honoured:
                 raise ConfigurationError(f"{transport} does not honour {name}; the transports {_HONOURED_BY[name]} do")
+
+    def shown(self) -> Mapping[str, object]:
+        """Return what may be shown of this: what the caller gave, under the names of the client's arguments.
+
+        What the environment says is not among it, and no secret is.
+        """
+        values: dict[str, object] = {
+            "tls": [self.tls.trusted, *([] if self.tls.cert is None else [self.tls.cert])],
+            "proxy": display_url(self.proxies.get("all", "")),
+            "no_proxy": self.proxies.get("no"),
+            "connect_timeout_ms": (self.connect_timeout or 0) * 1000,
+            "idle_timeout_ms": self.idle_timeout * 1000,
+            "max_response_bytes": self.max_response_bytes,
+        }
+        return {"pool_size": self.pool_size, **{name: values[name] for name in values if name in self.given}}
 
     def proxy_for(self, url: str) -> str | None:
         """Return the URL of the proxy that requests to `url` go through, or None for none.

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -34,9 +35,9 @@ class Environment:
         link_libraries(libraries, requirement)
         (self.site / "libraries.pth").write_text(str(libraries), encoding="utf-8")
 
-    def run(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run Python in the environment, in whose directory there is nothing to import."""
-        return finished([self.python, *arguments], self._directory, status)
+    def run(self, *arguments: str, status: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run Python in the environment, in whose directory there is nothing to import, with further variables."""
+        return finished([self.python, *arguments], self._directory, status, variables)
 
     def pip(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "pip", "--python", self.python, "--disable-pip-version-check", *arguments]
@@ -89,8 +90,11 @@ def _is_asked_for(requirement: Requirement, extras: set[str]) -> bool:
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in ["", *extras])
 
 
-def finished(command: list[str], directory: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+def finished(
+    command: list[str], directory: Path, status: int = 0, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LANGCACHE_", "PYTHON"))}
+    environment.update(variables or {})
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
     return done
@@ -109,3 +113,21 @@ def built_wheel(directory: Path) -> Path:
     finished([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(built), "."], source)
     [found] = built.glob("*.whl")
     return found
+
+
+def wheel_of(directory: Path, name: str, version: str, source: str, entry_points: str) -> str:
+    """Make a wheel of a distribution that has one module of its name, and return its path."""
+    module = name.replace("-", "_")
+    metadata = f"{module}-{version}.dist-info"
+    contents = {
+        f"{module}.py": source,
+        f"{metadata}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{metadata}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{metadata}/entry_points.txt": entry_points,
+        f"{metadata}/RECORD": "",
+    }
+    path = directory / f"{module}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, text in contents.items():
+            archive.writestr(file, text)
+    return str(path)

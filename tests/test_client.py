@@ -9,6 +9,7 @@ import inspect
 import pickle
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -458,28 +459,33 @@ def test_a_cancelled_call_leaves_the_client_usable(server: LocalServer) -> None:
 
 
 def test_explain_tells_the_order_and_the_transports() -> None:
-    client = client_of(Recording())
+    client = client_of(Recording(), timeout_ms=5_000)
+    own = f"(langcache {langcache.__version__})"
     assert client.explain().splitlines() == [
         "Once a call:",
-        "  langcache.middleware.identity.RequestIdentity",
-        "  langcache.middleware.fail_open.FailOpen",
-        "  langcache.middleware.parsing.parse_answer",
-        "  langcache.middleware.deadline.Deadline",
-        "  langcache.middleware.circuit_breaker.CircuitBreaker",
-        "  langcache.middleware.retry.Retry",
+        f"  identity         langcache.middleware.identity.RequestIdentity {own}",
+        "                     request_id_header='X-Request-ID'",
+        f"  fail_open        langcache.middleware.fail_open.FailOpen {own}",
+        "                     on_failure='raise'",
+        f"  parsing          langcache.middleware.parsing.parse_answer {own}",
+        f"  deadline         langcache.middleware.deadline.Deadline {own}",
+        "                     deadline_ms=None",
+        f"  circuit_breaker  langcache.middleware.circuit_breaker.CircuitBreaker {own}",
+        "                     breaker=None",
+        f"  retry            langcache.middleware.retry.Retry {own}",
+        "                     retry_config=None",
         "Once an attempt:",
-        "  langcache.middleware.auth.BearerAuth",
-        "  langcache.middleware.logging.AttemptLog",
-        "  langcache.middleware.error_mapping.map_errors",
-        "  langcache.middleware.redirects.FollowRedirects",
+        f"  auth             langcache.middleware.auth.BearerAuth {own}",
+        "                     from='a string', required=True",
+        f"  logging          langcache.middleware.logging.AttemptLog {own}",
+        "                     logger='langcache', listens=False",
+        f"  error_mapping    langcache.middleware.error_mapping.map_errors {own}",
+        f"  redirects        langcache.middleware.redirects.FollowRedirects {own}",
         "Sent by:",
-        "  sync calls: tests.test_client.Recording",
-        "  async calls: langcache_transports.threaded.ThreadedTransport",
-    ]
-    only_async = LangCache("http://cache.example", "k", "c", transport=AsyncRecording())
-    assert only_async.explain().splitlines()[-2:] == [
-        "  sync calls: none",
-        "  async calls: tests.test_client.AsyncRecording",
+        "  sync calls: tests.test_client.Recording (no distribution), because it was handed in",
+        f"  async calls: langcache_transports.threaded.ThreadedTransport {own}, because the one for sync calls has no "
+        "async form, so threads run it",
+        "  with pool_size=32",
     ]
 
 
@@ -639,6 +645,33 @@ def test_an_async_transport_that_a_sync_close_cannot_close_waits_for_the_async_o
     assert plugin.made.closed == 0
     asyncio.run(client.aclose())
     assert plugin.made.closed == 1
+
+
+def test_what_opening_the_async_transport_takes_counts_for_the_deadline_of_the_first_call() -> None:
+    """It loads a whole HTTP library."""
+    opened: list[float] = []
+
+    class Offering:
+        sync, asynchronous = Recording(), AsyncRecording()
+
+        @hookimpl
+        def langcache_transport(self, name: str) -> Recording:
+            return self.sync
+
+        @hookimpl
+        def langcache_async_transport(self, name: str) -> AsyncRecording:
+            opened.append(time.monotonic())
+            return self.asynchronous
+
+    plugin = Offering()
+    client = LangCache("http://cache.example", "k", "c", transport="x", plugins=[plugin], deadline_ms=60_000)
+
+    async def main() -> None:
+        async with client:
+            await client.search_async(prompt="p")
+
+    asyncio.run(main())
+    assert plugin.asynchronous.sent[0].options["deadline"] - 60 <= opened[0]
 
 
 def test_a_dropped_client_warns_of_an_async_transport_that_nobody_closed() -> None:

@@ -43,7 +43,9 @@ SIGNATURES = {
         "connect_timeout_ms: 'float | None' = None, idle_timeout_ms: 'float | None' = None, "
         "max_response_bytes: 'int | None' = None, deadline_ms: 'float | None' = None, "
         "breaker: 'BreakerPolicy | None' = None, on_failure: 'OnFailure' = 'raise', "
-        "request_id_header: 'str | None' = 'X-Request-ID', without: 'Iterable[str]' = ()) -> 'None'"
+        "request_id_header: 'str | None' = 'X-Request-ID', without: 'Iterable[str]' = (), "
+        "autoload: 'bool' = False, required: 'bool | Iterable[str]' = False, "
+        "order: 'Mapping[str, str] | None' = None) -> 'None'"
     ),
     "set": (
         "(self, *, prompt: 'str', response: 'str', attributes: 'Mapping[str, str] | None' = None, "

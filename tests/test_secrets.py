@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import copy
+import inspect
 import logging
 import pickle
 import socket
@@ -239,11 +240,18 @@ def seen_in_error(error: BaseException) -> Iterator[Place]:
 
 
 def seen_in_frames(error: BaseException) -> Iterator[Place]:
-    """Give the variables of all frames but those of the tests, which know the key, and what is printed."""
+    """Give the variables of all frames but those of the tests, which know the key, and what is printed.
+
+    The facade has the headers that the caller gave it, in plain, as the caller's own frame has them.
+    """
     for each in chain(error):
         for frame in traceback.StackSummary.extract(traceback.walk_tb(each.__traceback__), capture_locals=True):
-            if frame.filename != __file__:
-                yield f"frame of {frame.name} in {frame.filename}:{frame.lineno}", repr(frame.locals)
+            if frame.filename == __file__:
+                continue
+            own = {"http_headers"} if frame.filename == inspect.getfile(LangCache) else set[str]()
+            for name, text in (frame.locals or {}).items():
+                if name not in own:
+                    yield f"{name} of {frame.name} in {frame.filename}:{frame.lineno}", text
     yield "traceback", "".join(traceback.format_exception(error))
 
 
@@ -253,8 +261,8 @@ def seen_in_client(cache: LangCache) -> Iterator[Place]:
     yield "explanation", cache.explain()
     yield "settings", f"{pipeline._settings!r} {pipeline._settings} {vars(pipeline)} {vars(pipeline._settings)}"
     yield "transports", f"{vars(pipeline._transports)} {pipeline._transports._options}"
-    for middleware in (*pipeline._call_stage, *pipeline._attempt_stage):
-        yield f"middleware {middleware!r}", f"{middleware!r} {getattr(middleware, '__dict__', None)}"
+    for layer in (layer for stage in pipeline._stages for layer in stage):
+        yield f"middleware {layer!r}", f"{layer.middleware!r} {getattr(layer.middleware, '__dict__', None)}"
 
 
 @dataclass
@@ -404,7 +412,8 @@ UNUSABLE: dict[str, dict[str, Any]] = {
     "two": {"client": object(), "transport": "urllib3"},
     "a client": {"client": object()},
     "a name": {"transport": "telegraph"},
-    "a plugin": {"plugins": ["unheard of"]},
+    "a plugin": {"plugins": ["unheard of"], "required": True},
+    "an order": {"order": 3},
     "a middleware": {"without": ["unheard of"]},
 }
 CARRYING: dict[str, dict[str, Any]] = {

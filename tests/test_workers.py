@@ -210,6 +210,27 @@ def failing() -> str:
     raise LookupError("no vault")
 
 
+@pytest.mark.parametrize("wait", [lambda: bounded(failing, 10), lambda: result_of(in_thread(failing), 10)])
+def test_a_failure_holds_no_frames(wait: Callable[[], str]) -> None:
+    """It would hold the frames of the caller until the next collection."""
+
+    class Held:
+        """Something that a frame holds."""
+
+    def fail() -> weakref.ref[Held]:
+        held = Held()
+        with pytest.raises(LookupError):
+            wait()
+        return weakref.ref(held)
+
+    fail()
+    gc.disable()
+    try:
+        assert [fail()() for _ in range(5)] == [None] * 5
+    finally:
+        gc.enable()
+
+
 # Futures
 
 

@@ -31,7 +31,6 @@ from .installation import (
 )
 
 if TYPE_CHECKING:
-    from .. import Middleware, Next, Request, Response, Steps
     from .connection import Commands
 
 _DESCRIPTION = """\
@@ -161,28 +160,12 @@ def _show_outcome(warnings: list[Finding], answered: bool) -> None:
 # Whether the server answers
 
 
-def _listener(answers: list[Response]) -> object:
-    """Return a plugin that keeps the answers, whose headers the results do not carry."""
-
-    def listen(request: Request, call_next: Next) -> Steps[Response]:
-        answers.append((yield from call_next(request)))
-        return answers[-1]
-
-    class Listener:
-        @langcache.hookimpl
-        def langcache_attempt_middleware(self) -> Middleware:
-            return listen
-
-    return Listener()
-
-
-def _client(chosen: argparse.Namespace, *plugins: object) -> langcache.LangCache:
+def _client(chosen: argparse.Namespace) -> langcache.LangCache:
     return langcache.LangCache(
         server_url=chosen.server_url,
         api_key=chosen.api_key,
         cache_id=chosen.cache_id,
         timeout_ms=_TIMEOUT_MS,
-        plugins=plugins,
     )
 
 
@@ -196,17 +179,14 @@ def _show_server(chosen: argparse.Namespace) -> bool:
     if not chosen.server_url:
         return _show_unasked("neither --server-url nor LANGCACHE_SERVER_URL is set, which is no failure")
     error: Exception | None = None
-    answers: list[Response] = []
-    with _client(chosen, _listener(answers)) as client:
+    with _client(chosen) as client:
         start = time.perf_counter()
         try:
-            client.search(prompt="langcache doctor: is anybody there?", max_results=1)
+            found = client.search(prompt="langcache doctor: is anybody there?", max_results=1)
+            request_id = found.metadata.server_request_id
         except (langcache.errors.LangCacheError, ValueError) as failure:
-            error = failure
+            error, request_id = failure, getattr(failure, "request_id", None)
         milliseconds = (time.perf_counter() - start) * 1000
-    # The errors know under which headers services send it, so one is asked after a good answer too.
-    told = error or langcache.errors.LangCacheError("", answers[-1])
-    request_id = getattr(told, "request_id", None)
     rows = [("search", "answered" if error is None else "failed"), ("time", f"{milliseconds:.1f} ms")]
     if request_id is not None:
         rows.append(("request id", _shown(request_id, chosen)))

@@ -11,15 +11,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
 
-from ..config import Settings
+from ..config import Settings, api_key_from_environment
 from ..credentials import ApiKey, KeyProvider
-from ..errors import AuthenticationError, ConfigurationError
+from ..errors import AuthenticationError, ConfigurationError, describe
 from ..hookspecs import hookimpl
 from ..http import Request, Response, header_value_problem
 from ..processes import PerProcess
@@ -41,10 +41,18 @@ class BearerAuth:
         self, key: SecretStr | KeyProvider, required: bool = True, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._fixed = key if isinstance(key, SecretStr) else None
+        self._provider = None if isinstance(key, SecretStr) else key
         # At a fork, a thread may hold a lock, or be about to get a key, that the child does not have.
         self._keys = None if isinstance(key, SecretStr) else PerProcess(partial(Keys, key, clock))
         self._required = required
         self._clock = clock
+
+    def options(self) -> Mapping[str, object]:
+        """Return what `explain` shows: where the key comes from, and never the key."""
+        source = "a string" if self._provider is None else describe(self._provider)
+        if self._provider is api_key_from_environment:
+            source = f"LANGCACHE_API_KEY, which is {'not ' if api_key_from_environment() is None else ''}set"
+        return {"from": source, "required": self._required}
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Send the key with this attempt."""

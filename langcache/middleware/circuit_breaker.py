@@ -16,7 +16,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
@@ -88,7 +88,7 @@ class Circuit:
             if failed is None:
                 return None
             self._count(failed)
-            return self._open(now) if self._is_too_much() else None
+            return self._open(now) if failed and self._is_too_much() else None
 
     def _count(self, failed: bool) -> None:
         self._on_end = self._on_end + 1 if failed else 0
@@ -136,6 +136,10 @@ class CircuitBreaker:
         self._tell = tell
         # At a fork, a thread may hold a lock that the child does not have.
         self._circuits = PerProcess(dict[tuple[BreakerPolicy, str], Circuit])
+
+    def options(self) -> Mapping[str, object]:
+        """Return what `explain` shows."""
+        return {"breaker": self._policy}
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Let this call through, or raise CircuitOpen."""

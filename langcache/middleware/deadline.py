@@ -13,10 +13,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from ..config import Settings
 from ..errors import DeadlineExceeded, TimeoutException, describe
 from ..hookspecs import hookimpl
 from ..http import Request, Response, display_url
@@ -27,10 +28,18 @@ _CLOSE: Final = 0.005
 
 
 class Deadline:
-    """Ends a call when its deadline is over; `clock` gives seconds."""
+    """Ends a call when its deadline is over; `clock` gives seconds.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    The deadline comes with the request. `default`, the client's, in seconds, is there to be shown.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, default: float | None = None) -> None:
         self._clock = clock
+        self._default = default
+
+    def options(self) -> Mapping[str, object]:
+        """Return what `explain` shows."""
+        return {"deadline_ms": None if self._default is None else self._default * 1000}
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Bound this call, where it has a deadline."""
@@ -122,6 +131,6 @@ _KINDS: Final[dict[type[Command], str]] = {Send: "send", Sleep: "sleep", Resolve
 
 
 @hookimpl
-def langcache_call_middleware() -> Middleware:
+def langcache_call_middleware(settings: Settings) -> Middleware:
     """Stand outside of all that takes time, but for what turns an error into a miss."""
-    return Deadline()
+    return Deadline(default=settings.deadline)

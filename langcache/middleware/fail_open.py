@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ..config import Settings
@@ -28,6 +28,10 @@ class FailOpen:
     def __init__(self, on_failure: str = "raise", tell: Callable[..., None] = _logger.warning) -> None:
         self._on_failure = on_failure
         self._tell = tell
+
+    def options(self) -> Mapping[str, object]:
+        """Return what `explain` shows."""
+        return {"on_failure": self._on_failure}
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Carry out this call, and go on without it where it fails and may."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..config import Settings
 from ..errors import LangCacheError
@@ -26,6 +26,10 @@ class RequestIdentity:
     def __init__(self, header: str | None, make: Callable[[], str] = random_id) -> None:
         self._header = header
         self._make = make
+
+    def options(self) -> Mapping[str, object]:
+        """Return what `explain` shows."""
+        return {"request_id_header": self._header}
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Give this call its id."""

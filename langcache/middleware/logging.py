@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..config import Logger, Settings
 from ..errors import LangCacheError
@@ -21,6 +21,10 @@ class AttemptLog:
         self._clock = clock
         # A Logger need not tell whether it listens; the standard library's does, and then silence costs nothing.
         self._listens: Callable[[int], bool] = getattr(logger, "isEnabledFor", lambda _level: True)
+
+    def options(self) -> Mapping[str, object]:
+        """Return what `explain` shows."""
+        return {"logger": getattr(self._logger, "name", self._logger), "listens": self._listens(logging.DEBUG)}
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Tell of this attempt."""

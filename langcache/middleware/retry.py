@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..config import UNSET, Settings, Unset
 from ..errors import DeadlineExceeded, LangCacheError
@@ -42,6 +42,10 @@ class Retry:
         # At a fork, a thread may hold a lock that the child does not have.
         self._budgets = PerProcess(dict[tuple[int, float], Budget])
 
+    def options(self) -> Mapping[str, object]:
+        """Return what `explain` shows."""
+        return {"retry_config": self._config}
+
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Repeat this call as it is configured."""
         start, schedule = self._clock(), self._schedule(request)
@@ -54,13 +58,15 @@ class Retry:
                 elapsed = self._clock() - start
                 delay = self._delay(schedule, error, request, len(previous), elapsed)
                 if delay is None:
-                    error.attempts, error.elapsed = len(previous) + 1, elapsed
-                    error.previous = tuple(earlier for earlier in previous if earlier is not error)
-                    previous.clear()  # their tracebacks hold this frame: with them in it, reference cycles
+                    _tell_attempts(error, len(previous) + 1, elapsed, previous)
                     raise
                 self._tell("%s: %s; repeating it in %.3f s", request.operation, _reason(error), delay)
                 previous.append(error)
-            yield from sleep(delay)
+            try:
+                yield from sleep(delay)
+            except LangCacheError as error:  # of a deadline that ends before the wait does
+                _tell_attempts(error, len(previous), self._clock() - start, previous)
+                raise
         if schedule is not None:
             schedule.succeeded(len(previous))
         if not previous:
@@ -90,6 +96,13 @@ class Retry:
     def _budget(self, policy: RetryPolicy) -> Budget:
         budgets, key = self._budgets.get(), (policy.burst, policy.budget_ratio)
         return budgets.get(key) or budgets.setdefault(key, Budget(policy.burst))
+
+
+def _tell_attempts(error: LangCacheError, attempts: int, elapsed: float, previous: list[LangCacheError]) -> None:
+    """Say on the error that ends a call how the call went; `previous` is empty then."""
+    error.attempts, error.elapsed = attempts, elapsed
+    error.previous = tuple(earlier for earlier in previous if earlier is not error)
+    previous.clear()  # their tracebacks hold the frame that holds this: with them in it, reference cycles
 
 
 def _reason(error: LangCacheError) -> str:

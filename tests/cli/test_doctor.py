@@ -490,3 +490,9 @@ def test_settings_with_which_no_client_can_be_made_are_told(doctor: Doctor, tmp_
 def test_the_data_plane_in_the_process_can_be_asked_too(doctor: Doctor, tmp_path: Path) -> None:
     told = doctor(installed(tmp_path / "site"), LANGCACHE_SERVER_URL="embedded://", LANGCACHE_CACHE_ID="c")
     assert (told.status, told.line("search")) == (0, "answered")
+
+
+def test_the_server_is_asked_where_plugins_are_turned_off(doctor: Doctor, tmp_path: Path) -> None:
+    settings = {"LANGCACHE_SERVER_URL": "embedded://", "LANGCACHE_CACHE_ID": "c", "LANGCACHE_DISABLE_PLUGINS": "1"}
+    told = doctor(installed(tmp_path / "site"), **settings)
+    assert (told.status, told.line("search")) == (0, "answered")

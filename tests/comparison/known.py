@@ -77,6 +77,13 @@ KNOWN: tuple[Known, ...] = (
         ),
     ),
     Known(
+        "request-id-header",
+        "`X-Request-ID` is sent: 32 random hexadecimal digits for each call, the same with all of its attempts.",
+        "By the id that is on its result, its errors and its lines in the log, a call is found in the service's log. "
+        "`request_id_header=` names another header, or None for none; an id in `http_headers` stands before it.",
+        (Rule(ANY, r"/requests/\d+/headers/x-request-id", r"\(absent\)", r'\["[0-9a-f]{32}"\]'),),
+    ),
+    Known(
         "connection-header",
         "`Connection: keep-alive` is not sent.",
         "HTTP/1.1 connections are kept open without it (RFC 9112, section 9.3).",
@@ -163,8 +170,9 @@ KNOWN: tuple[Known, ...] = (
     Known(
         "checked-arguments",
         "Arguments that cannot work are refused before anything is sent, in words and as a ValueError: a `retries` "
-        "or `retry_config` that is no RetryConfig, a `timeout_ms` that is no possible number of milliseconds, a "
-        "key, cache id or header that is no text or that HTTP cannot carry, a threshold of NaN, a lone surrogate.",
+        "or `retry_config` that is neither a RetryPolicy nor a RetryConfig, a `timeout_ms` that is no possible number "
+        "of milliseconds, a key, cache id or header that is no text or that HTTP cannot carry, a threshold of NaN, a "
+        "lone surrogate.",
         "The official SDK ignores a wrong `retries`, sends what is no JSON, or fails in the HTTP library with an "
         "error of its.",
         (
@@ -605,6 +613,32 @@ KNOWN: tuple[Known, ...] = (
                 r"/steps/(sdk|utils\.retries|types\.basemodel|errors\.\w+|models\.\w+errortype)",
                 "returned .*",
                 "raised ModuleNot.*",
+            ),
+        ),
+    ),
+    Known(
+        "new-arguments",
+        "All methods take `deadline_ms`, `breaker` and `on_failure` as well.",
+        "They say for one call what the constructor's arguments of these names say for all.",
+        (
+            Rule(
+                "names/signatures",
+                "/steps/(set|search|conversational_search|delete_by_id|delete_query)(_async)?",
+                ours=r'.*\["http_headers", "KEYWORD_ONLY", "None"\], \["deadline_ms", "KEYWORD_ONLY", "None"\], '
+                r'\["breaker", "KEYWORD_ONLY", "UNSET"\], \["on_failure", "KEYWORD_ONLY", "None"\]\]',
+            ),
+        ),
+    ),
+    Known(
+        "metadata",
+        "Results have `metadata`: the ids of the call, how many attempts it took, and the error in whose place they "
+        "stand.",
+        "It is no field: comparisons, dumps and copies know nothing of it.",
+        (
+            Rule(
+                "models/(Set|Search|DeleteQuery)Response|models/ConversationalSearchResponseContent",
+                "/steps/public names",
+                ours='.*"metadata".*',
             ),
         ),
     ),

@@ -98,6 +98,18 @@ def test_a_share_of_failures_opens_the_circuit() -> None:
     assert len(lines) == 1
 
 
+def test_a_success_never_opens_the_circuit() -> None:
+    """Also where it is the call with which there are enough of them to look at their share."""
+    policy = BreakerPolicy(consecutive_failures=100, failure_rate=0.5, window=10, minimum_calls=4)
+    middleware, lines = breaker(policy)
+    for error in (failure(503), None, failure(503), None):
+        steps = begin(middleware)
+        finish(steps, Response(200)) if error is None else fail(steps, error)
+    assert lines == []
+    fail_times(middleware, 1)
+    assert len(lines) == 1
+
+
 def test_what_lies_further_back_than_the_window_counts_no_longer() -> None:
     policy = BreakerPolicy(consecutive_failures=100, failure_rate=0.5, window=4, minimum_calls=4)
     middleware, lines = breaker(policy)

@@ -275,6 +275,18 @@ def test_the_error_that_ends_a_call_tells_of_the_attempts() -> None:
     assert (third.attempts, third.elapsed, third.previous) == (3, 3.0, (first, second))
 
 
+def test_a_deadline_that_ends_a_wait_tells_of_the_attempts_before() -> None:
+    clock = Clock()
+    steps = Retry(RetryPolicy(), clock, most)(SEARCH, send)
+    next(steps)
+    first = failure(503)
+    assert steps.throw(first) == Sleep(0.1)
+    clock.now = 0.5
+    error = DeadlineExceeded("over", "sleep")
+    assert fail(steps, error) is error
+    assert (error.attempts, error.elapsed, error.previous) == (1, 0.5, (first,))
+
+
 def test_an_error_that_comes_again_and_again_is_not_its_own_predecessor() -> None:
     error = failure(503)
     attempts_of(Retry(RetryPolicy(), Clock()), error)

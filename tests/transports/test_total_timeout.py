@@ -74,7 +74,7 @@ ATTEMPTS = {
     "supplied httpx": times_out(lambda: HttpxClient(httpx.Client())),
     "supplied requests": times_out(lambda: RequestsSession(requests.Session())),
     "supplied urllib3": times_out(lambda: Urllib3Pool(urllib3.PoolManager())),
-    "supplied requests in threads": times_out_async(lambda: ThreadedTransport(RequestsSession(requests.Session()), 1)),
+    "supplied requests in threads": times_out_async(lambda: ThreadedTransport(RequestsSession(requests.Session()), 4)),
     "supplied async httpx": times_out_async(lambda: OwnHttpx(httpx.AsyncClient())),
     "supplied aiohttp": times_out_async(lambda: OwnSession(aiohttp.ClientSession())),
 }

@@ -48,7 +48,14 @@ _LARGE = """
 
 def large_answer(size: int) -> bytes:
     """Return the answer to a search with one entry, of `size` bytes."""
-    entry = {"id": "1", "prompt": "p", "response": "", "attributes": {}, "similarity": 1.0, "searchStrategy": "exact"}
+    entry: dict[str, object] = {
+        "id": "1",
+        "prompt": "p",
+        "response": "",
+        "attributes": {},
+        "similarity": 1.0,
+        "searchStrategy": "exact",
+    }
     empty = len(json.dumps({"data": [entry]}))
     return json.dumps({"data": [{**entry, "response": "x" * (size - empty)}]}).encode()
 

@@ -1,0 +1,81 @@
+"""Discovery: which plugins and transports are installed. One is loaded when it is asked for, and not before."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from ..errors import PluginError
+
+PLUGIN_GROUP: Final = "langcache.plugins"
+"""The entry point group of plugins; an entry point's name is the plugin's."""
+
+TRANSPORT_GROUP: Final = "langcache.transports"
+"""The entry point group of transports; an entry point's name is the transport's."""
+
+BUILT_IN_TRANSPORTS: Final[Mapping[str, EntryPoint]] = {
+    name: EntryPoint(name, f"langcache_transports.{name}", TRANSPORT_GROUP)
+    for name in ("aiohttp", "embedded", "requests", "supplied", "threaded", "urllib3")
+}
+"""They need no metadata, which bundles and copies of the code have not, and no other distribution can take their names:
+the default transport is not to be another one because something was installed."""
+
+_logger = logging.getLogger("langcache")
+
+
+class Unusable(PluginError):
+    """Something is wrong with a plugin; the text goes on a sentence that begins with the plugin's name."""
+
+
+def installed(group: str) -> Mapping[str, Sequence[EntryPoint]]:
+    """Return the entry points of `group` by name: one each, unless distributions offer different things under it."""
+    return _installed(group, tuple(sys.path))
+
+
+@lru_cache(maxsize=8)
+def _installed(group: str, _search_path: Sequence[str]) -> Mapping[str, Sequence[EntryPoint]]:
+    # Reading all installed distributions takes milliseconds, so it is done once for each state of sys.path.
+    found: dict[str, dict[str, EntryPoint]] = {}
+    try:
+        for entry_point in entry_points(group=group):
+            # A directory in development has its metadata twice, for pip and for setuptools.
+            found.setdefault(entry_point.name, {}).setdefault(entry_point.value, entry_point)
+    except Exception as error:  # noqa: BLE001 - the metadata is anybody's, and may be damaged in any way
+        _logger.warning("The entry points of the installed distributions cannot be read: %r", error)
+    return {name: tuple(offered.values()) for name, offered in sorted(found.items())}
+
+
+def find(group: str, name: str) -> EntryPoint:
+    """Return the entry point of that name; raises Unusable where there is none, or several different ones."""
+    there = installed(group)
+    offered = there.get(name, ())
+    if not offered:
+        raise Unusable(f"is not installed{suggestion(name, there)}; installed are {', '.join(there) or 'none'}")
+    if len(offered) > 1:
+        raise Unusable(f"is offered by several distributions: {', '.join(map(source_of, offered))}; keep one of them")
+    return offered[0]
+
+
+def load(entry_point: EntryPoint) -> object:
+    """Return what `entry_point` names; raises Unusable, from the reason, where that fails."""
+    try:
+        return entry_point.load()
+    except (Exception, SystemExit) as error:  # a module that ends the process when it is imported is broken, no more
+        raise Unusable(f"cannot be loaded ({entry_point.value}): {type(error).__name__}: {error}") from error
+
+
+def source_of(entry_point: EntryPoint) -> str:
+    """Return the distribution that offers `entry_point`, and what it names there."""
+    distribution = entry_point.dist
+    return entry_point.value if distribution is None else f"{distribution.name} ({entry_point.value})"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return a question that names what `name` is near to among the known ones, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

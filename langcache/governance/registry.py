@@ -1,0 +1,123 @@
+"""The registry: one client's plugins, as pluggy keeps them. Each is checked when it is added."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping
+from types import FunctionType, MethodType
+from typing import Any, Final, cast
+
+import pluggy
+
+from .. import hookspecs
+from ..config import Settings
+from ..errors import PluginError, describe
+from ..steps import Middleware
+from .discovery import Unusable, suggestion
+
+MIDDLEWARE_HOOKS: Final = ("langcache_call_middleware", "langcache_attempt_middleware")
+"""The hooks that return middleware: for a call, and for each of its attempts."""
+
+TRANSPORT_HOOKS: Final = ("langcache_transport", "langcache_async_transport")
+"""The hooks that return transports."""
+
+_MARK: Final = f"{hookspecs.PROJECT}_impl"  # as pluggy has it
+
+HOOKS: Final = tuple(name for name in vars(hookspecs) if name.startswith("langcache_"))
+
+
+class Registry(pluggy.PluginManager):
+    """Keeps plugins and their hooks in pluggy's order."""
+
+    def __init__(self) -> None:
+        super().__init__(hookspecs.PROJECT)
+        self.add_hookspecs(hookspecs)
+        self._off: Collection[str] = ()
+        self._implemented: dict[str, Mapping[str, Any]] = {}
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        """Say how the attribute `name` of a plugin implements a hook, or None where it does not, or is switched off."""
+        if inspect.ismodule(plugin) and not _may_be_hook(vars(plugin).get(name)):
+            return None
+        options = super().parse_hookimpl_opts(plugin, name)
+        if options is None:
+            return None
+        hook = options.get("specname") or name
+        self._implemented[name] = {**options, "hook": hook}
+        return None if name in self._off or hook in self._off else options
+
+    def add(self, plugin: object, name: str, off: Collection[str] = ()) -> Collection[str]:
+        """Register `plugin` without its hooks `off`; return all names by which its hooks can be switched off.
+
+        These are the hooks' names, and those of the functions that implement them. Raises Unusable, and leaves the
+        plugin out, where it would not do what it looks as if it did.
+        """
+        self._off, self._implemented = off, {}
+        if inspect.isclass(plugin):
+            raise Unusable(f"is a class; hand in an instance: {plugin.__name__}()")
+        try:
+            self.register(plugin, name)
+        except ValueError:  # its text would show what all plugins hold
+            raise Unusable("is there already, or is equal to one that is; it can be there once") from None
+        except pluggy.PluginValidationError as error:
+            self._drop(plugin)
+            raise Unusable(f"cannot be registered: {error}") from error
+        problems = _problems(plugin, self._implemented)
+        if problems:
+            self._drop(plugin)
+            raise Unusable("; ".join(problems))
+        return {*self._implemented, *(options["hook"] for options in self._implemented.values())}
+
+    def implementations(self, hook: str) -> list[pluggy.HookImpl]:
+        """Return the implementations of a hook, the first in pluggy's order first."""
+        caller: pluggy.HookCaller = getattr(self.hook, hook)
+        return caller.get_hookimpls()[::-1]
+
+    def _drop(self, plugin: object) -> None:
+        if plugin is not None and self.is_registered(plugin):
+            self.unregister(plugin)
+
+
+def middleware_of(implementation: pluggy.HookImpl, settings: Settings) -> Middleware | None:
+    """Return the middleware that an implementation of such a hook gives; raises PluginError where it is none."""
+    arguments = {"settings": settings}
+    by_name = {name: arguments[name] for name in implementation.kwargnames if name in arguments}
+    given: object = implementation.function(*(arguments[name] for name in implementation.argnames), **by_name)
+    wrong = inspect.iscoroutinefunction(given) or inspect.isasyncgenfunction(given)
+    if wrong or not (given is None or callable(given)):
+        raise PluginError(
+            f"{describe(given)} is no middleware; that is a generator function (request, call_next), "
+            "which serves sync and async calls alike"
+        )
+    return cast("Middleware | None", given)
+
+
+def _may_be_hook(held: object) -> bool:
+    """Say whether what a module holds may implement a hook; that most of it does not, pluggy takes long to find out."""
+    if isinstance(held, FunctionType):
+        return hasattr(held, _MARK)
+    return isinstance(held, (MethodType, staticmethod, classmethod))
+
+
+def _problems(plugin: object, implemented: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say in which hooks `plugin` is mistaken; without this they would silently never be called."""
+    problems: list[str] = []
+    for options in implemented.values():
+        hook = options["hook"]
+        if hook not in HOOKS:
+            problems.append(f"implements the unknown hook {hook!r}{_or_all(hook)}")
+        elif hook in MIDDLEWARE_HOOKS and (options.get("wrapper") or options.get("hookwrapper")):
+            problems.append(f"wraps {hook!r}, but there is no list to wrap; return a middleware, which wraps calls")
+    unmarked = [
+        name
+        for name in dir(plugin)
+        if name.startswith("langcache_") and name not in implemented and inspect.isroutine(getattr(plugin, name))
+    ]
+    problems += [f"has {name!r}, which is not marked with @langcache.hookimpl" for name in unmarked]
+    if not implemented and not problems:
+        problems.append(f"implements no hook; the hooks are {', '.join(HOOKS)}")
+    return problems
+
+
+def _or_all(hook: str) -> str:
+    return suggestion(hook, HOOKS) or f" (the hooks are {', '.join(HOOKS)})"

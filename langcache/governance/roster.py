@@ -1,0 +1,165 @@
+"""The roster: the plugins that a client has, the built-in ones and those that are asked for, and their middleware."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+
+from ..config import Settings
+from ..errors import PluginError, describe
+from .choice import DISABLED, PluginChoice
+from .discovery import PLUGIN_GROUP, Unusable, find, load, suggestion
+from .members import Excluded, Member, Stages, excluded_by, is_known, members_of, unknown
+from .ordering import Layer, Move, in_order, misplaced
+from .registry import MIDDLEWARE_HOOKS, Registry, middleware_of
+
+_logger = logging.getLogger("langcache")
+
+
+class Roster:
+    """Registers the built-in plugins `earlier`, those that are asked for, and the built-in ones `later`.
+
+    Raises PluginError for an object that is no sound plugin, for a plugin that is required and not there, and for
+    names that stand for nothing. An installed plugin that is not there or not sound, and is not required, is left out
+    with a warning in the log.
+    """
+
+    def __init__(self, choice: PluginChoice, earlier: Mapping[str, object], later: Mapping[str, object]) -> None:
+        self.registry = Registry()
+        self.members = members_of(choice.wishes, [*earlier, *later])
+        """The plugins that are asked for, by name; those with a `problem` are left out."""
+        self.names = [*earlier, *later, *self.members]
+        self.excluded = excluded_by(choice.without, self.names)
+        """What is left out because the caller says so."""
+        self._choice = choice
+        self._check_required()
+        self._check_order()
+        self._add_built_in(earlier)
+        for member in self.members.values():
+            self._take(member)
+        self._add_built_in(later)
+
+    def _check_required(self) -> None:
+        named = () if isinstance(self._choice.required, bool) else sorted(self._choice.required)
+        for name in named:
+            if name not in self.names:
+                raise PluginError(
+                    f"The plugin {name!r} is required, but nothing asks for it{suggestion(name, self.members)}; "
+                    "name it in plugins or in LANGCACHE_PLUGINS"
+                )
+            if Excluded(name) in self.excluded:
+                raise PluginError(f"The plugin {name!r} is required, but without leaves it out")
+
+    def _check_order(self) -> None:
+        for name in (name for move in self._choice.order for name in (move.plugin, move.target)):
+            if not is_known(name, self.names):
+                raise unknown("order", name, self.names)
+            if Excluded(name) in self.excluded:
+                raise PluginError(f"order: without leaves out {name!r}, so it has no place")
+
+    def _add_built_in(self, plugins: Mapping[str, object]) -> None:
+        for name, plugin in plugins.items():
+            if Excluded(name) not in self.excluded:
+                self._add(name, plugin)
+
+    def _take(self, member: Member) -> None:
+        """Register a plugin that is asked for, or leave it out."""
+        if Excluded(member.name) in self.excluded:
+            member.problem = "is left out by without"
+        elif self._choice.disabled:
+            self._leave_out(member, DISABLED)
+        elif member.installed_as is not None:
+            self._take_installed(member, member.installed_as)
+        else:
+            try:
+                self._add(member.name, member.plugin)
+            except Unusable as error:
+                raise PluginError(f"The plugin {describe(member.plugin)} {error}") from error
+
+    def _take_installed(self, member: Member, name: str) -> None:
+        try:
+            member.entry_point = find(PLUGIN_GROUP, name)
+            member.plugin = load(member.entry_point)
+            self._add(member.name, member.plugin)
+        except Unusable as error:
+            self._leave_out(member, str(error), error)
+        except MisnamedHookError:
+            raise  # the caller's mistake, and no plugin's
+        except Exception as error:  # noqa: BLE001 - it is a stranger's, and may fail in any way
+            self._leave_out(member, f"cannot be registered: {_said(error)}", error)
+
+    def _add(self, name: str, plugin: object) -> None:
+        off = [excluded.hook for excluded in self.excluded if excluded.plugin == name and excluded.hook is not None]
+        hooks = self.registry.add(plugin, name, off)
+        for hook in off:
+            if hook not in hooks:
+                there = ", ".join(sorted(hooks))
+                raise MisnamedHookError(
+                    f"without: the plugin {name!r} has no hook {hook!r}{suggestion(hook, hooks)}; it has {there}"
+                )
+
+    def _leave_out(self, member: Member, problem: str, cause: BaseException | None = None) -> None:
+        """Go on without a plugin; raises PluginError where it is required."""
+        required, problem = self._choice.required, _in_one_line(problem)
+        if required is True or (required is not False and member.name in required):
+            raise PluginError(f"The plugin {member.name!r} is required, but it {problem}") from cause
+        member.problem = problem
+        _logger.warning("The plugin %r is left out: it %s", member.name, problem)
+
+    def stages(self, settings: Settings) -> Stages:
+        """Return the middleware, outermost first; it is made by this, so this is to be asked once."""
+        stages = [list(self._stage(hook, settings)) for hook in MIDDLEWARE_HOOKS]
+        # What failed in one stage is not to stand in the other.
+        sound = [[layer for layer in stage if not self._is_gone(layer.plugin)] for stage in stages]
+        moves = [move for move in self._choice.order if self._has_place(move, sound)]
+        return Stages(*(in_order(stage, moves) for stage in sound))
+
+    def _stage(self, hook: str, settings: Settings) -> Iterator[Layer]:
+        for implementation in self.registry.implementations(hook):
+            name: str = implementation.plugin_name
+            member = self.members.get(name)
+            if member is not None and member.problem is not None:
+                continue
+            try:
+                middleware = middleware_of(implementation, settings)
+            except Exception as error:
+                if member is None or member.installed_as is None:
+                    raise
+                self.registry.unregister(member.plugin)
+                self._leave_out(member, f"fails in {hook}: {_said(error)}", error)
+            else:
+                if middleware is not None:
+                    yield Layer(name, middleware)
+
+    def _is_gone(self, name: str) -> bool:
+        """Say whether a plugin that could be there is not."""
+        return name not in self.names or (name in self.members and self.members[name].problem is not None)
+
+    def _has_place(self, move: Move, stages: list[list[Layer]]) -> bool:
+        """Say whether `move` does anything; raises PluginError where it never could."""
+        if self._is_gone(move.plugin) or self._is_gone(move.target):
+            return False
+        if any({move.plugin, move.target} <= {layer.plugin for layer in stage} for stage in stages):
+            return True
+        placed = {layer.plugin for stage in stages for layer in stage}
+        for name in (move.plugin, move.target):
+            if name not in placed and self.has_hook(name, MIDDLEWARE_HOOKS):
+                return False  # with these settings it has nothing to do
+        raise misplaced(move, *stages)
+
+    def has_hook(self, name: str, hooks: Iterable[str]) -> bool:
+        """Say whether the plugin of that name is there, and implements one of `hooks`."""
+        return any(each.plugin_name == name for hook in hooks for each in self.registry.implementations(hook))
+
+
+class MisnamedHookError(PluginError):
+    """The caller switches off a hook that a plugin does not have."""
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _in_one_line(text: str) -> str:
+    """Return a stranger's text so that it stays in its line of a log or a listing."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
