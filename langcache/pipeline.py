@@ -106,7 +106,10 @@ class Pipeline:
         return operation.request(
             self._default_target() if options.server_url is None else self._other_target(options.server_url),
             arguments,
-            headers=NO_HEADERS if options.http_headers is None else _own(options.http_headers),
+            # As Headers, whose repr does not show credentials: a traceback holds the frames that get them.
+            headers=NO_HEADERS
+            if options.http_headers is None
+            else NO_HEADERS.merged(checked_headers(options.http_headers)),
             timeout=self._settings.timeout if options.timeout_ms is None else seconds(options.timeout_ms),
             options={
                 "cache_id": self._settings.cache_id,
@@ -143,11 +146,6 @@ class Pipeline:
 
     def _checked_target(self, server_url: str | None) -> Target:
         return Target(checked_base_url(server_url), checked_cache_id(self._settings.cache_id), _COMMON_HEADERS)
-
-
-def _own(headers: Mapping[str, str]) -> Headers:
-    """Return the caller's headers, checked, in a form whose ``repr`` does not show credentials."""
-    return NO_HEADERS.merged(checked_headers(headers))
 
 
 def _result(operation: Operation[Result], response: object) -> Result:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from concurrent.futures import Future
@@ -54,10 +55,15 @@ class Resolve:
 
 @dataclass(frozen=True)
 class Wait:
-    """Wait until `future` is done, whose result is the result; raise TimeoutError after `timeout` seconds."""
+    """Wait until `future` is done, whose result is the result; raise TimeoutError after `timeout` seconds.
+
+    `thread` is the identifier of the thread whose event loop is to end it, where it is one. A sync call in that thread
+    is refused: it would hold up the loop, and wait for ever.
+    """
 
     future: Future[Any]
     timeout: float | None = None
+    thread: int | None = None
 
 
 Command = Union[Send, Sleep, Resolve, Wait]
@@ -147,6 +153,7 @@ def _perform(command: Command, transmit: Callable[[Request], Response], pause: C
     if isinstance(command, Sleep):
         return pause(command.seconds)
     if isinstance(command, Wait):
+        _refuse_loop_of_own(command)
         return result_of(command.future, command.timeout)
     raise _not_a_command(command)
 
@@ -213,6 +220,15 @@ def _refuse_awaitable(result: T, source: str) -> T:
         f"{source} is async: it returned an awaitable in a sync call. "
         "Use the client's *_async methods, or give a sync one."
     )
+
+
+def _refuse_loop_of_own(command: Wait) -> None:
+    """Raise where the event loop of this thread would have to go on for the wait to end."""
+    if command.thread == threading.get_ident() and not command.future.done():
+        raise UnexpectedAwaitableError(
+            "A sync call waits for what an async one is doing in the event loop of the same thread, which it holds up. "
+            "Use the client's *_async methods there."
+        )
 
 
 def _response(result: object) -> Response:

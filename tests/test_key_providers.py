@@ -14,7 +14,7 @@ import pytest
 import langcache
 from langcache import Credential, LangCache, Next, Request, Response, Steps
 from langcache.credentials import KeyProvider, Provided
-from langcache.errors import ConfigurationError, DeadlineExceeded
+from langcache.errors import ConfigurationError, DeadlineExceeded, UnexpectedAwaitableError
 from langcache_transports.testing import AsyncFakeTransport, FakeTransport
 from tests.transports.programs import output_of
 
@@ -375,6 +375,34 @@ def test_a_thread_gets_the_key_that_a_task_has_asked_for() -> None:
             released.set()
 
     assert in_threads(work, 3) == []
+
+
+@pytest.mark.parametrize("deadline_ms", [None, 60_000])
+def test_a_sync_call_in_the_event_loop_that_asks_for_the_key_is_refused(deadline_ms: float | None) -> None:
+    """It would hold up that loop, and so wait for ever; the call that asks goes on."""
+    asked = 0
+
+    async def main() -> None:
+        begun, released = asyncio.Event(), asyncio.Event()
+
+        async def vault() -> Provided:
+            nonlocal asked
+            asked += 1
+            begun.set()
+            await released.wait()
+            return Credential("k1")
+
+        client = client_of(vault)
+        task = asyncio.create_task(client.search_async(prompt="p", deadline_ms=deadline_ms))
+        await begun.wait()
+        with pytest.raises(UnexpectedAwaitableError, match="in the event loop of the same thread"):
+            client.search(prompt="p")
+        released.set()
+        await task
+        client.search(prompt="p")
+
+    asyncio.run(main())
+    assert asked == 1
 
 
 # What else a provider may do

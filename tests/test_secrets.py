@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import copy
+import inspect
 import logging
 import pickle
 import socket
@@ -24,7 +25,8 @@ import pytest
 from pydantic import SecretStr
 
 from langcache import BreakerPolicy, Credential, KeyFile, LangCache, RetryPolicy, errors
-from langcache_transports.testing import FaultServer, faults
+from langcache_transports.testing import FakeTransport, FaultServer, ForwardProxy, faults
+from tests.transports.programs import output_of
 
 CANARY = "canary-5e1f0c"
 BASIC = base64.b64encode(f"user:{CANARY}".encode()).decode()
@@ -67,6 +69,8 @@ TRANSPORTS: dict[str, tuple[Calls, dict[str, Any]]] = {
     "embedded": (in_thread, {}),
 }
 OVER_HTTP = [name for name in TRANSPORTS if name != "embedded"]
+
+every_transport = pytest.mark.parametrize("transport", OVER_HTTP)
 
 
 # How the key is given
@@ -235,19 +239,20 @@ def seen_in_error(error: BaseException) -> Iterator[Place]:
             yield f"deep copy of {name}", repr(vars(copy.deepcopy(each)))
 
 
-def seen_in_frames(error: BaseException) -> Iterator[tuple[str, Place]]:
-    """Give the variables of all frames that are not a test's, each with the file that it is in.
+def seen_in_frames(error: BaseException) -> Iterator[Place]:
+    """Give the variables of all frames but those of the tests, which know the key, and what is printed.
 
     The facade has the headers that the caller gave it, in plain, as the caller's own frame has them.
     """
     for each in chain(error):
         for frame in traceback.StackSummary.extract(traceback.walk_tb(each.__traceback__), capture_locals=True):
-            if "/tests/" not in frame.filename:
-                place = f"frame of {frame.name} in {frame.filename}:{frame.lineno}"
-                known = {name: text for name, text in (frame.locals or {}).items() if name != "http_headers"}
-                yield frame.filename, (place, repr(known))
-    told = traceback.TracebackException.from_exception(error)
-    yield "", ("traceback", "".join(told.format()))
+            if frame.filename == __file__:
+                continue
+            own = {"http_headers"} if frame.filename == inspect.getfile(LangCache) else set[str]()
+            for name, text in (frame.locals or {}).items():
+                if name not in own:
+                    yield f"{name} of {frame.name} in {frame.filename}:{frame.lineno}", text
+    yield "traceback", "".join(traceback.format_exception(error))
 
 
 def seen_in_client(cache: LangCache) -> Iterator[Place]:
@@ -260,59 +265,69 @@ def seen_in_client(cache: LangCache) -> Iterator[Place]:
         yield f"middleware {layer!r}", f"{layer.middleware!r} {getattr(layer.middleware, '__dict__', None)}"
 
 
-def leaks(places: Iterable[Place]) -> list[str]:
-    return [f"{place}: {text[:2000]}" for place, text in places if CANARY in text or BASIC in text]
-
-
-def is_ours(filename: str) -> bool:
-    return "/langcache/" in filename or not filename
-
-
 @dataclass
 class Seen:
-    """What leaked, by whose doing it is."""
+    """Looks at things, and remembers where the key was seen."""
 
-    ours: list[str] = field(default_factory=list[str])
-    transports: list[str] = field(default_factory=list[str])
+    leaks: list[str] = field(default_factory=list[str])
 
-    def look(self, error: BaseException) -> None:
-        self.ours += leaks(seen_in_error(error))
-        for filename, place in seen_in_frames(error):
-            (self.ours if is_ours(filename) else self.transports).extend(leaks([place]))
+    def look(self, places: Iterable[Place]) -> None:
+        for place, text in places:
+            if CANARY in text or BASIC in text:
+                self.leaks.append(f"{place}: {text[:2000]}")
 
-    def look_at_result(self, result: Any) -> None:
-        self.ours += leaks([("result", f"{result!r} {result} {result.metadata!r} {vars(result)}")])
-        if result.metadata.degraded is not None:
-            self.look(result.metadata.degraded)
+    def look_at(self, ended: Any) -> None:
+        """Look at an error, or at a result and the error in whose place it stands."""
+        if isinstance(ended, BaseException):
+            self.look(seen_in_error(ended))
+            self.look(seen_in_frames(ended))
+        else:
+            self.look([("result", f"{ended!r} {ended} {ended.metadata!r} {vars(ended)}")])
+            if ended.metadata.degraded is not None:
+                self.look_at(ended.metadata.degraded)
 
-    def look_at_client(self, cache: LangCache) -> None:
-        self.ours += leaks(seen_in_client(cache))
+    @contextmanager
+    def looking_around(self, log: Log) -> Generator[None, None, None]:
+        """Look at what is logged and warned of meanwhile."""
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            yield
+        self.look(("log", line) for line in log.lines)
+        self.look(("warning", str(warning.message)) for warning in warned)
 
 
 def met(transport: str, given: Given, trouble: Trouble, log: Log, seen: Seen) -> list[Any]:
     """Make the calls, look at everything, and return what they ended with."""
-    calls, arguments = TRANSPORTS[transport]
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        client: dict[str, Any] = {"cache_id": "c", "debug_logger": log, **arguments, **trouble.client, **given.client}
-        cache = LangCache(trouble.url, **client)
-        seen.look_at_client(cache)
+    calls, chosen = TRANSPORTS[transport]
+    arguments: dict[str, Any] = {"cache_id": "c", "debug_logger": log, **chosen, **trouble.client, **given.client}
+    with seen.looking_around(log):
+        cache = LangCache(trouble.url, **arguments)
+        seen.look(seen_in_client(cache))
         ended = calls(cache, {**trouble.call, **given.call}, trouble.calls)
-        seen.look_at_client(cache)
+        seen.look(seen_in_client(cache))
     for one in ended:
-        seen.look(one) if isinstance(one, BaseException) else seen.look_at_result(one)
-    seen.ours += leaks(("log", line) for line in log.lines)
-    seen.ours += leaks(("warning", str(warning.message)) for warning in warned)
+        seen.look_at(one)
     return ended
 
 
-def required(seen: Seen) -> None:
-    assert seen.ours == []
-    assert seen.transports == []
+def refused_by(make: Callable[[], object], log: Log, seen: Seen) -> BaseException:
+    """Look at everything where a client, or a call, is refused."""
+    error: BaseException | None = None
+    with seen.looking_around(log):
+        try:
+            make()
+        except (errors.LangCacheError, ValueError) as caught:
+            error = caught
+    assert error is not None
+    seen.look_at(error)
+    return error
+
+
+# The tests
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-@pytest.mark.parametrize("transport", OVER_HTTP)
+@every_transport
 def test_a_failed_call_shows_the_key_nowhere(transport: str, trouble: str, tmp_path: Path, log: Log) -> None:
     """However it was given."""
     seen = Seen()
@@ -323,5 +338,247 @@ def test_a_failed_call_shows_the_key_nowhere(transport: str, trouble: str, tmp_p
             assert isinstance(last.metadata.degraded, errors.LangCacheError)
         else:
             assert isinstance(last, (errors.LangCacheError, ValueError))
-    assert log.lines or trouble.startswith("a wrong"), "which is refused before anything is told"
-    required(seen)
+    assert seen.leaks == []
+
+
+@every_transport
+def test_a_call_that_succeeds_shows_the_key_to_the_service_alone(transport: str, tmp_path: Path, log: Log) -> None:
+    """So it is a key that was looked for, and there is a log in which it could have been."""
+    seen = Seen()
+    for given in ways(tmp_path, transport).values():
+        with FaultServer(faults.answer(faults.response(b'{"data":[]}'))) as server:
+            [result] = met(transport, given, Trouble(server.url), log, seen)
+            assert result.data == []
+            assert [request.headers["authorization"] for request in server.requests] == [f"Bearer {CANARY}"]
+    assert any("search: POST" in line for line in log.lines)
+    assert seen.leaks == []
+
+
+@pytest.mark.parametrize("arguments", [{}, {"max_results": "many"}, {"similarity_threshold": 2}])
+def test_the_embedded_data_plane_shows_the_key_nowhere(arguments: dict[str, Any], tmp_path: Path, log: Log) -> None:
+    seen = Seen()
+    for given in ways(tmp_path, "embedded").values():
+        [ended] = met("embedded", given, Trouble("embedded://", call=arguments), log, seen)
+        assert isinstance(ended, Exception) is bool(arguments)
+    assert seen.leaks == []
+
+
+async def broken_vault() -> str:
+    return f"{CANARY}\nX-Injected: 1"
+
+
+BROKEN: dict[str, Given] = {
+    "a string": Given({"api_key": f"{CANARY}\n"}),
+    "a secret": Given({"api_key": SecretStr(f"{CANARY}\r\nX-Injected: 1")}),
+    "a provider of a string": Given({"api_key": lambda: f"{CANARY}\0"}),
+    "a provider of bytes": Given({"api_key": lambda: CANARY.encode()}),
+    "a provider of a list": Given({"api_key": lambda: [CANARY]}),
+    "a provider of a credential": Given({"api_key": lambda: Credential(f"{CANARY}\n")}),
+    "an async provider": Given({"api_key": broken_vault}),
+    "an awaitable": Given({"api_key": lambda: broken_vault()}),
+    "a header": Given({"api_key": "k"}, {"http_headers": {"Authorization": f"Bearer {CANARY}\n"}}),
+    "a header of bytes": Given({"api_key": "k"}, {"http_headers": {"Authorization": CANARY.encode()}}),
+    "headers that are none": Given({"api_key": "k"}, {"http_headers": [("Authorization", CANARY)]}),
+}
+
+
+@pytest.mark.parametrize("call", [{}, {"deadline_ms": 10_000}])
+@pytest.mark.parametrize("given", BROKEN)
+@pytest.mark.parametrize("transport", ["urllib3", "threaded"])
+def test_a_key_that_no_header_can_carry_is_refused_and_shown_nowhere(
+    transport: str, given: str, call: dict[str, Any], log: Log
+) -> None:
+    """Also where an async provider is refused because the call is not async."""
+    seen = Seen()
+    with FaultServer() as server:
+        [error] = met(transport, BROKEN[given], Trouble(server.url, call=call), log, seen)
+        assert isinstance(error, (errors.ConfigurationError, errors.UnexpectedAwaitableError))
+        assert server.connections == 0
+    assert seen.leaks == []
+
+
+UNUSABLE: dict[str, dict[str, Any]] = {
+    "a pool of none": {"pool_size": 0},
+    "a timeout": {"timeout_ms": -1},
+    "a deadline": {"deadline_ms": -1},
+    "another timeout": {"connect_timeout_ms": -1},
+    "a limit": {"max_response_bytes": 0},
+    "retries": {"retry_config": 3},
+    "a breaker": {"breaker": 3},
+    "a choice": {"on_failure": "panic"},
+    "a header": {"request_id_header": "Host"},
+    "TLS": {"tls": 3},
+    "hosts": {"no_proxy": [1]},
+    "two": {"client": object(), "transport": "urllib3"},
+    "a client": {"client": object()},
+    "a name": {"transport": "telegraph"},
+    "a plugin": {"plugins": ["unheard of"], "required": True},
+    "an order": {"order": 3},
+    "a middleware": {"without": ["unheard of"]},
+}
+CARRYING: dict[str, dict[str, Any]] = {
+    "a key": {"api_key": CANARY},
+    "a key of bytes": {"api_key": CANARY.encode()},
+    "a proxy": {"api_key": "k", "proxy": f"http://user:{CANARY}@127.0.0.1:9"},
+    "a proxy of bytes": {"api_key": "k", "proxy": f"http://user:{CANARY}@127.0.0.1:9".encode()},
+    "the environment": {},
+}
+
+
+@pytest.mark.parametrize("unusable", UNUSABLE)
+@pytest.mark.parametrize("carrying", CARRYING)
+def test_a_client_that_cannot_be_made_shows_the_key_nowhere(
+    carrying: str, unusable: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor a proxy's password, nor what of either is in the environment."""
+    if carrying == "the environment":
+        monkeypatch.setenv("LANGCACHE_API_KEY", CANARY)
+        monkeypatch.setenv("http_proxy", f"http://user:{CANARY}@127.0.0.1:9")
+    seen = Seen()
+    refused_by(lambda: LangCache("http://cache.invalid", **CARRYING[carrying], **UNUSABLE[unusable]), log, seen)
+    assert seen.leaks == []
+
+
+@pytest.mark.parametrize("value", ["a\nb", "/none/at/all.pem"])
+def test_authorities_of_the_environment_that_cannot_be_used_show_nothing_else_of_it(
+    value: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANGCACHE_API_KEY", CANARY)
+    monkeypatch.setenv("SSL_CERT_FILE", value)
+    seen = Seen()
+
+    def make_and_call() -> None:
+        with LangCache("https://127.0.0.1:9", cache_id="c", timeout_ms=2_000) as cache:
+            cache.search(prompt="p")
+
+    refused_by(make_and_call, log, seen)
+    assert seen.leaks == []
+
+
+# A proxy's password
+
+
+@contextmanager
+def proxy_that_is_not_there() -> Generator[str, None, None]:
+    with refused() as trouble:
+        yield trouble.url
+
+
+@contextmanager
+def proxy_that_wants_another_password() -> Generator[str, None, None]:
+    with ForwardProxy("user", "another") as proxy:
+        yield proxy.url
+
+
+@contextmanager
+def proxy_that_breaks_off() -> Generator[str, None, None]:
+    with FaultServer(faults.close_before_answer) as server:
+        yield server.url
+
+
+@contextmanager
+def proxy_that_is_silent() -> Generator[str, None, None]:
+    with FaultServer(faults.silent) as server:
+        yield server.url
+
+
+@contextmanager
+def proxy_with_a_port_that_is_none() -> Generator[str, None, None]:
+    yield "http://127.0.0.1:port"
+
+
+PROXIES = {
+    proxy.__name__: proxy
+    for proxy in (
+        proxy_that_is_not_there,
+        proxy_that_wants_another_password,
+        proxy_that_breaks_off,
+        proxy_that_is_silent,
+        proxy_with_a_port_that_is_none,
+    )
+}
+
+
+@pytest.mark.parametrize("by", ["an argument", "a secret", "the environment"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("proxy", PROXIES)
+@every_transport
+def test_a_proxys_password_is_shown_nowhere(
+    transport: str, proxy: str, scheme: str, by: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Seen()
+    trouble = Trouble(f"{scheme}://cache.invalid", client={"timeout_ms": 200})
+    with PROXIES[proxy]() as place:
+        url = place.replace("://", f"://user:{CANARY}@")
+        given: dict[str, Any] = {"api_key": "k"}
+        if by == "the environment":
+            monkeypatch.setenv(f"{scheme}_proxy", url)
+        else:
+            given["proxy"] = SecretStr(url) if by == "a secret" else url
+        if proxy == proxy_with_a_port_that_is_none.__name__:
+            refused_by(lambda: raised_in(met(transport, Given(given), trouble, log, seen)), log, seen)
+        else:
+            [error] = met(transport, Given(given), trouble, log, seen)
+            assert isinstance(error, errors.RequestError)
+    assert seen.leaks == []
+
+
+def raised_in(ended: list[Any]) -> None:
+    """Raise the errors, where it was the call that was refused and not the client."""
+    for one in ended:
+        raise one
+
+
+def test_a_proxys_password_is_shown_to_the_proxy_alone(log: Log) -> None:
+    seen = Seen()
+    with (
+        FaultServer(faults.answer(faults.response(b'{"data":[]}'))) as server,
+        ForwardProxy("user", CANARY) as proxy,
+    ):
+        url = proxy.url.replace("://", f"://user:{CANARY}@")
+        for transport in OVER_HTTP:
+            [result] = met(transport, Given({"api_key": "k", "proxy": url}), Trouble(server.url), log, seen)
+            assert result.data == []
+        assert len(proxy.requests) == len(server.requests) == len(OVER_HTTP)
+        assert not any("proxy-authorization" in request.headers for request in server.requests)
+    assert seen.leaks == []
+
+
+# What is printed
+
+
+def test_the_debug_output_shows_the_key_nowhere() -> None:
+    """LANGCACHE_DEBUG writes to standard error, and so do the HTTP libraries where a program asks for everything."""
+    program = """
+    import http.client, logging
+    from langcache import LangCache, RetryPolicy, errors
+
+    logging.basicConfig(level=1)
+    cache = LangCache(cache_id="c", retry_config=RetryPolicy(max_attempts=2, initial_ms=1, max_ms=1), timeout_ms=5_000)
+    print(repr(cache), cache.explain())
+    try:
+        cache.search(prompt="p")
+    except errors.LangCacheError as error:
+        logging.getLogger("program").exception("no answer")
+        print(repr(error), error, vars(error))
+    cache.search(prompt="p", on_failure="miss")
+    logging.getLogger().handlers[:] = []
+    LangCache(cache_id="c").search(prompt="p", on_failure="miss")
+    """
+    with FaultServer(status("500 Internal Server Error")) as server:
+        out, err = output_of(
+            program, LANGCACHE_SERVER_URL=server.url, LANGCACHE_API_KEY=CANARY, LANGCACHE_DEBUG="1", NO_PROXY="*"
+        )
+        assert [request.headers["authorization"] for request in server.requests] == [f"Bearer {CANARY}"] * 5
+    assert "UnexpectedError" in out
+    assert err.count("search: POST") >= 5
+    assert "Traceback (most recent call last)" in err
+    assert CANARY not in out + err
+
+
+def test_a_client_is_not_pickled_or_copied_with_its_key() -> None:
+    client = LangCache("http://cache.invalid", CANARY, "c", transport=FakeTransport())
+    for copied in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match="make a new one") as caught:
+            copied(client)
+        assert CANARY not in repr(caught.value)

@@ -409,6 +409,27 @@ def test_the_failure_of_a_future_reaches_the_middleware(drive: Drive) -> None:
     assert drive(careful(), lambda request: OK)[0] == "handled no vault"
 
 
+def test_the_sync_driver_refuses_to_hold_up_the_loop_that_it_waits_for() -> None:
+    """It would be for ever. What is done already is no wait, and another thread's loop goes on."""
+    own, future = threading.get_ident(), Future[str]()
+    with pytest.raises(UnexpectedAwaitableError, match=r"the event loop of the same thread.*\*_async"):
+        run(limited(Wait(future, thread=own)), Recorder().send)
+    with pytest.raises(TimeoutError):
+        run(limited(Wait(future, 0.01, thread=own + 1)), Recorder().send)
+    future.set_result("done")
+    assert run(limited(Wait(future, thread=own)), Recorder().send) == "done"
+
+
+def test_the_async_driver_may_wait_for_its_own_loop() -> None:
+    future = Future[str]()
+
+    def waiting() -> Steps[Any]:
+        asyncio.get_running_loop().call_soon(future.set_result, "done")
+        return (yield from limited(Wait(future, thread=threading.get_ident())))
+
+    assert drive_async(waiting(), lambda request: OK)[0] == "done"
+
+
 def test_a_task_that_is_cancelled_does_not_cancel_the_future() -> None:
     future = Future[str]()
     future.set_running_or_notify_cancel()

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from ..credentials import Credential, KeyProvider
 from ..errors import ConfigurationError, describe
-from ..steps import Steps, resolve, wait
+from ..steps import Steps, Wait, perform, resolve
 
 Key = SecretStr | None
 Answer = Credential | SecretStr | None
@@ -60,14 +60,14 @@ class Keys:
                 return found
             if isinstance(found, _Flight):
                 return (yield from self._lead(found, refused))
-            landed = yield from wait(found)
+            landed: Key | Exception = yield from perform(found)
             if isinstance(landed, Exception):
                 raise _copied(landed)
             if landed is not None:
                 return landed
 
-    def _look(self, refused: Key) -> SecretStr | _Flight | Landing:
-        """Return the key that is kept, or the flight that the call is to make, or what comes of another call's."""
+    def _look(self, refused: Key) -> SecretStr | _Flight | Wait:
+        """Return the key that is kept, or the flight that the call is to make, or the wait for another call's."""
         with self._lock:
             if not self._is_shared:
                 return _Flight()
@@ -78,7 +78,7 @@ class Keys:
                 return self._flight
             if self._flight.thread == threading.get_ident():
                 raise ConfigurationError("The key provider uses the client that waits for its key")
-            return self._flight.landing()
+            return Wait(self._flight.landing(), thread=self._flight.loop)
 
     def _is_over(self) -> bool:
         return self._expires is not None and self._clock() >= self._expires
@@ -112,8 +112,10 @@ class Keys:
         async def ask_async() -> Answer:
             return await self._awaited(flight, self._call(refused))
 
-        is_async = inspect.iscoroutinefunction(self._provider if refused is None else self._refresh)
-        question: Callable[[], Any] = ask_async if is_async else ask
+        question: Callable[[], Any] = ask
+        if inspect.iscoroutinefunction(self._provider if refused is None else self._refresh):
+            question = ask_async
+            flight.loop = threading.get_ident()
         question.__module__, question.__qualname__ = self._module, self._name  # messages tell what is asked
         return question
 
@@ -121,6 +123,7 @@ class Keys:
         return self._provider() if refused is None else self._refresh()
 
     async def _awaited(self, flight: _Flight, provided: Awaitable[Any]) -> Answer:
+        flight.loop = threading.get_ident()
         try:
             return self._land(flight, _hidden(await provided))
         except Exception as error:
@@ -183,6 +186,8 @@ class _Flight:
         self.holders = 1
         self.thread: int | None = None
         """The thread that is in the provider."""
+        self.loop: int | None = None
+        """The thread whose event loop awaits the provider."""
         self.has_landed = False
         self._landing: Landing | None = None
 

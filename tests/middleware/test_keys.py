@@ -459,6 +459,24 @@ def test_an_async_provider_is_asked_once_for_all(provider_of: ProviderOf) -> Non
 
 
 @both_kinds
+def test_those_who_wait_know_whose_event_loop_they_wait_for(provider_of: ProviderOf) -> None:
+    """A sync call in it is refused, or the loop would be held up for ever."""
+    keys = keys_of(provider_of(Vault()))
+    leader = Call(keys)
+    running = begun(leader.question)
+    command = Call(keys).command
+    assert isinstance(command, Wait)
+    assert command.thread == threading.get_ident()
+    running.close()
+
+
+def test_a_plain_provider_needs_no_event_loop() -> None:
+    _, one, _ = a_leader_and_two_who_wait(keys_of(Provider(Credential("k1"))))
+    assert isinstance(one.command, Wait)
+    assert one.command.thread is None
+
+
+@both_kinds
 def test_the_failure_of_an_async_provider_is_that_of_all(provider_of: ProviderOf) -> None:
     vault = Vault()
     leader, one, _ = a_leader_and_two_who_wait(keys_of(provider_of(vault)))
