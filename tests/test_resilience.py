@@ -91,7 +91,8 @@ def test_a_deadline_ends_repetitions(search: Search) -> None:
     with FaultServer(busy_for_ever) as server, cache_of(server, retry_config=policy) as cache:
         cache.explain()  # opens the async transport too: to load its library takes longer than this deadline may be
         error, seconds = failed(lambda: search(cache, {"deadline_ms": 300}))
-        assert error.attempts == len(server.requests) > 3
+        assert error.attempts is not None
+        assert 3 < len(server.requests) <= error.attempts <= len(server.requests) + 1, "the last may have had no time"
         assert seconds < 0.35
         if not isinstance(error, errors.DeadlineExceeded):
             assert error.status_code == 503
