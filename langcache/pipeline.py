@@ -79,7 +79,7 @@ class Pipeline:
             self._transports.require_open()  # the client may be closed between two attempts
             return transport.send(request)
 
-        request = self._request(operation, arguments, options, self._settings.own_client)
+        request = self._request(operation, arguments, options, self._settings.own_client, transport)
         return _result(operation, run(self._handle(request), transmit))
 
     async def call_async(
@@ -92,7 +92,7 @@ class Pipeline:
             self._transports.require_open()
             return await transport.send(request)
 
-        request = self._request(operation, arguments, options, self._settings.own_async_client)
+        request = self._request(operation, arguments, options, self._settings.own_async_client, transport)
         return _result(operation, await run_async(self._handle(request), transmit))
 
     def explain(self) -> str:
@@ -108,7 +108,12 @@ class Pipeline:
         return "\n".join(lines)
 
     def _request(
-        self, operation: Operation[Any], arguments: Mapping[str, Any], options: CallOptions, own_client: bool
+        self,
+        operation: Operation[Any],
+        arguments: Mapping[str, Any],
+        options: CallOptions,
+        own_client: bool,
+        transport: object,
     ) -> Request:
         return operation.request(
             self._default_target() if options.server_url is None else self._other_target(options.server_url),
@@ -117,6 +122,7 @@ class Pipeline:
             timeout=self._settings.timeout if options.timeout_ms is None else seconds(options.timeout_ms),
             options={
                 "cache_id": self._settings.cache_id,
+                "transport": self._transports.name_of(transport),
                 "own_client": own_client,
                 "retries": checked_retries("retries", options.retries),
                 "timeout_ms": self._settings.timeout_ms if options.timeout_ms is None else options.timeout_ms,
@@ -208,6 +214,7 @@ class Transports:
         self._sync: Transport | None = None
         self._async: AsyncTransport | None = None
         self._name = default
+        self._names: dict[int, str] = {}
         self._reason = ""
         """Why async calls are sent by the transport that sends them, where it was not asked for by name."""
         try:
@@ -276,6 +283,13 @@ class Transports:
             return None
         self._reason = f" ({NATIVE_ASYNC_TRANSPORT} is installed, and honours the options)"
         return transport
+
+    def name_of(self, transport: object) -> str:
+        """Return what `transport`, which is one of these, is called; it is worked out once."""
+        name = self._names.get(id(transport))
+        if name is None:
+            name = self._names[id(transport)] = describe(transport)
+        return name
 
     def explain(self) -> list[str]:
         """Say which transports there are, a line for sync calls and a line for async ones."""
