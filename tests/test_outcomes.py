@@ -75,14 +75,14 @@ def test_a_search_that_finds_nothing_is_a_miss() -> None:
     assert (seen.kind, seen.attempts, seen.entry_ids, seen.similarity) == ("miss", 2, (), None)
 
 
-@pytest.mark.parametrize(
-    ("call", "reply", "entry_ids", "deleted"),
-    [
-        (lambda cache: cache.set(prompt="p", response="r"), b'{"entryId":"e9"}', ("e9",), None),
-        (lambda cache: cache.delete_query(attributes={"a": "b"}), b'{"deletedEntriesCount":3}', (), 3),
-        (lambda cache: cache.flush(), b"", (), None),
-    ],
-)
+OTHERS: list[tuple[Callable[[LangCache], object], bytes, tuple[str, ...], int | None]] = [
+    (lambda cache: cache.set(prompt="p", response="r"), b'{"entryId":"e9"}', ("e9",), None),
+    (lambda cache: cache.delete_query(attributes={"a": "b"}), b'{"deletedEntriesCount":3}', (), 3),
+    (lambda cache: cache.flush(), b"", (), None),
+]
+
+
+@pytest.mark.parametrize(("call", "reply", "entry_ids", "deleted"), OTHERS)
 def test_other_operations_are_done(
     call: Callable[[LangCache], object], reply: bytes, entry_ids: tuple[str, ...], deleted: int | None
 ) -> None:

@@ -15,10 +15,10 @@ from . import doctor
 def _commands() -> tuple[ModuleType, ...]:
     """Return the commands: in a damaged installation, in which not all can be imported, the one that tells how."""
     try:
-        from . import demo
+        from . import audit, demo
     except ImportError:
         return (doctor,)
-    return demo, doctor
+    return demo, doctor, audit
 
 
 _COMMANDS = _commands()
