@@ -74,6 +74,9 @@ def test_packages_of_one_namespace_are_told_apart_and_damaged_ones_passed_over(
     distributed(tmp_path, "bad", '"unfinished\n')
     (tmp_path / "worse-1.dist-info").mkdir()
     (tmp_path / "worse-1.dist-info" / "top_level.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "space" / "two").mkdir(parents=True)
+    for name in ("space/one.py", "space/two/__init__.py", "alone.py"):  # Python 3.13 leaves out what is not there
+        (tmp_path / name).touch()
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     found = Distributions()
     assert (found.of("space.one"), found.of("space.two"), found.of("alone")) == ("one 2.5", "two 2.5", "two 2.5")
