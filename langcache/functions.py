@@ -85,13 +85,13 @@ class FunctionPlugin:
         return lambda: middleware
 
 
-Role = tuple[str, Union[Callable[..., Any], None]]
+_Role = tuple[str, Union[Callable[..., Any], None]]
 
 
 class Around:
     """The middleware: the functions of one stage around an exchange."""
 
-    def __init__(self, plugin: str, before: Role, after: Role, on_error: Role) -> None:
+    def __init__(self, plugin: str, before: _Role, after: _Role, on_error: _Role) -> None:
         self._plugin = plugin
         self._before = before
         self._after = after
@@ -109,7 +109,7 @@ class Around:
             return instead
         return (yield from self._called(self._after, Response, request, response)) or response
 
-    def _called(self, role: Role, expected: type[T], *arguments: object) -> Steps[T | None]:
+    def _called(self, role: _Role, expected: type[T], *arguments: object) -> Steps[T | None]:
         """Return what a function gives in the place of what it is called for, or None for nothing."""
         name, function = role
         if function is None:

@@ -70,7 +70,7 @@ def name_of(plugin: object) -> str:
     if inspect.ismodule(plugin):
         return plugin.__name__
     own = getattr(plugin, "name", None)
-    return own if isinstance(own, str) and own else type(plugin).__name__
+    return own if isinstance(own, str) and own and own.isprintable() else type(plugin).__name__
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -333,10 +333,13 @@ def test_a_plugins_name_is_its_entry_points_or_its_own_or_its_kinds(
     class Nameless(OnlyAttempts):
         name: Any = 5  # no name, but something else
 
+    class Unprintable(OnlyAttempts):
+        name = "of two\nlines"
+
     offer(installed, monkeypatch, audit=Both("its own"))
-    given = [Both(), OnlyAttempts(), Nameless(), OnlyAttempts(), Both("retry"), "audit", Both("audit")]
+    given = [Both(), OnlyAttempts(), Nameless(), Unprintable(), OnlyAttempts(), Both("retry"), "audit", Both("audit")]
     assert [name for name in attempt_stage(made(*given)) if name not in BUILT_IN] == [
-        "audit#2", "audit", "retry#2", "OnlyAttempts#2", "Nameless", "OnlyAttempts", "both",
+        "audit#2", "audit", "retry#2", "OnlyAttempts#2", "Unprintable", "Nameless", "OnlyAttempts", "both",
     ]  # fmt: skip
 
 
