@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 from collections.abc import Iterator
-from importlib.metadata import Distribution, EntryPoint, PackagePath, distributions
-from pathlib import PurePosixPath
+from importlib.metadata import Distribution, EntryPoint, distributions
 
 from .. import __version__
 
@@ -60,17 +60,19 @@ def _packages(distribution: Distribution) -> Iterator[str]:
     """Yield the top-level packages and modules of a distribution, also of an editable one."""
     yield from (distribution.read_text("top_level.txt") or "").split()
     for file in _installed_files(distribution):
-        yield PurePosixPath(file.parts[0]).stem if len(file.parts) == 1 else file.parts[0]
+        first, slash, _ = file.partition("/")
+        yield first if slash else first.partition(".")[0]
 
 
 def _holds(distribution: Distribution, module: str) -> bool:
     path = module.replace(".", "/")
-    return any(file.as_posix() in (f"{path}.py", f"{path}/__init__.py") for file in _installed_files(distribution))
+    return not {f"{path}.py", f"{path}/__init__.py"}.isdisjoint(_installed_files(distribution))
 
 
-def _installed_files(distribution: Distribution) -> list[PackagePath]:
-    # Without a record of what was installed, these would be the sources, with the tests and all.
-    return list(distribution.files or ()) if distribution.read_text("RECORD") else []
+def _installed_files(distribution: Distribution) -> list[str]:
+    # Not its `files`, which looks for every one of them, and lists the sources where nothing was recorded.
+    recorded = csv.reader((distribution.read_text("RECORD") or "").splitlines())
+    return [row[0] for row in recorded if row]
 
 
 def _shown(distribution: Distribution) -> str:
