@@ -277,7 +277,7 @@ def test_a_file_that_may_not_be_read_is_named(path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_path_that_cannot_be_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"The key file 'a\\x00b' cannot be used: embedded null byte"):
+    with pytest.raises(ConfigurationError, match=r"The key file 'a\\x00b' cannot be used: .*embedded null"):
         KeyFile("a\0b")()
 
 
