@@ -206,7 +206,8 @@ def tells_failure(error: LangCacheError) -> bool | None:
 
 def _origin(url: str) -> str:
     """Return a URL's scheme and authority."""
-    return url[: url.find("/", url.find("://") + 3)]
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + rest.partition("/")[0]
 
 
 @hookimpl(trylast=True)

@@ -231,6 +231,7 @@ def test_each_origin_has_a_circuit_of_its_own() -> None:
     middleware, _ = breaker()
     fail_times(middleware, 3)
     refused(middleware, REQUEST.with_url("http://cache.example/another/path"))
+    refused(middleware, REQUEST.with_url("http://cache.example"))
     for other in ("http://cache.example:81/p", "https://cache.example/p", "http://other.example/p"):
         finish(begin(middleware, REQUEST.with_url(other)), Response(200))
 
@@ -352,7 +353,7 @@ def test_threads_share_a_circuit() -> None:
 
 
 def test_an_open_circuit_costs_a_call_next_to_nothing() -> None:
-    """Far less than a hundred microseconds by the best of many; what it is exactly, the benchmarks say."""
+    """Less than a hundred microseconds, by the best of many, since the machine may be busy."""
     client = LangCache(
         "http://cache.example", "k", "c", transport=FakeTransport(lambda request: Response(503)), breaker=POLICY
     )
@@ -364,4 +365,4 @@ def test_an_open_circuit_costs_a_call_next_to_nothing() -> None:
         with pytest.raises(CircuitOpen):
             client.search(prompt="p")
 
-    assert min(timeit.repeat(call, number=1, repeat=200)) < 0.001
+    assert min(timeit.repeat(call, number=1, repeat=200)) < 0.0001
