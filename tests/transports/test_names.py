@@ -6,36 +6,20 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from langcache import Request, Transport, TransportOptions, errors
+from langcache import Request, TransportOptions, errors
 from langcache_transports.aiohttp.transport import AiohttpTransport
 from langcache_transports.pooling.names import is_address
-from langcache_transports.requests import RequestsTransport
 from langcache_transports.testing import FaultServer, faults
 from langcache_transports.testing.server import Connection
-from langcache_transports.urllib3 import Urllib3Transport
+from tests.transports.making import Make
 
 NAME = "cache.example"
 REQUEST = Request("POST", f"http://{NAME}/", content=b"{}")
-
-Make = Callable[[TransportOptions], Transport]
-
-
-@pytest.fixture(params=[Urllib3Transport, RequestsTransport])
-def make(request: pytest.FixtureRequest) -> Iterator[Make]:
-    made: list[Transport] = []
-
-    def making(options: TransportOptions) -> Transport:
-        made.append(request.param(options))
-        return made[-1]
-
-    yield making
-    for transport in made:
-        transport.close()
 
 
 class LookUp:

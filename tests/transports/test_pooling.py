@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from langcache import Request, Response, TLSConfig, Transport, TransportOptions, errors
-from langcache_transports.requests import RequestsTransport
+from langcache import Request, Response, TLSConfig, TransportOptions, errors
 from langcache_transports.testing import Certificates, FaultServer, faults
 from langcache_transports.testing.server import Connection
-from langcache_transports.urllib3 import Urllib3Transport
-
-Make = Callable[[TransportOptions], Transport]
-
-
-@pytest.fixture(params=[Urllib3Transport, RequestsTransport])
-def make(request: pytest.FixtureRequest) -> Iterator[Make]:
-    made: list[Transport] = []
-
-    def making(options: TransportOptions) -> Transport:
-        made.append(request.param(options))
-        return made[-1]
-
-    yield making
-    for transport in made:
-        transport.close()
+from tests.cycles import freed_at_once
+from tests.transports.making import Make
 
 
 def asking(url: str, **fields: object) -> Request:
@@ -387,9 +371,4 @@ def test_a_failed_call_leaves_no_reference_cycle(make: Make, fault: Callable[[Co
                 transport.send(request)
             return weakref.ref(request)
 
-        fail()
-        gc.disable()
-        try:
-            assert [fail()() for _ in range(5)] == [None] * 5
-        finally:
-            gc.enable()
+        assert freed_at_once(fail)
