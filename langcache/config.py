@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar, Union
+from typing import Final, TypeVar, Union
 from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import SecretStr
@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from .credentials import ApiKey, KeyProvider, hidden, wrong_type
 from .errors import ConfigurationError
 from .http import display_url, header_name_problem, header_value_problem
+from .logs import Logger as Logger
 from .policies import LONGEST_MS, BreakerPolicy, OnFailure, RetryConfig, RetryPolicy
 from .tls import AUTHORITY_VARIABLES, TLSConfig
 from .transport import (
@@ -62,13 +63,6 @@ OptionalNullable = Union[T, None, Unset]
 
 Retries = OptionalNullable[Union[RetryConfig, RetryPolicy]]
 """How failed calls are repeated: None for not at all."""
-
-
-class Logger(Protocol):
-    """What a debug logger must offer; a `logging.Logger` does."""
-
-    def debug(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Take a message with its %-arguments."""
 
 
 @dataclass(frozen=True)

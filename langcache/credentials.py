@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, TypeVar, Union, cast
 from pydantic import SecretStr
 
 from .errors import ConfigurationError
+from .logs import WARN
 
 T = TypeVar("T")
 
@@ -71,8 +71,6 @@ KeyProvider = Callable[[], Union[Provided, Awaitable[Provided]]]
 `Credential`, that is kept, and the provider asked again when it has expired or the service has refused it. Where it is
 an object whose class has a method ``refresh``, that is called in its place after the service has refused a key."""
 
-_logger = logging.getLogger("langcache")
-
 
 class KeyFile:
     """A key provider that reads the key from a file, and reads it again when the file changes.
@@ -127,7 +125,8 @@ class KeyFile:
     def _warn(self, reason: str) -> None:
         this = object()
         if self._told.setdefault(reason, this) is this:  # atomic: of all threads, one tells it
-            _logger.warning("The key file %r cannot be used: %s; the last key stays in use", str(self._path), reason)
+            line = "The key file %r cannot be used: %s; the last key stays in use"
+            WARN(line, str(self._path), reason, event="key_file_unusable", reason=reason)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self._path),)  # a copy reads the file by itself; no pickle has the key

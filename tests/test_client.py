@@ -292,6 +292,29 @@ def test_repetitions_are_told_to_the_debug_logger() -> None:
     assert "search: status 503; repeating it in 0.000 s" in Lines.lines
 
 
+def test_a_debug_logger_need_take_nothing_but_a_line() -> None:
+    """That is all that the specification's protocol is used for by others."""
+    lines: list[str] = []
+
+    class Plain:
+        def debug(self, msg: str, *args: object) -> None:
+            lines.append(msg % args)
+
+    class Busy(Recording):
+        def send(self, request: Request) -> Response:
+            super().send(request)
+            return Response(503) if len(self.sent) == 1 else NO_ENTRIES
+
+    plain: Any = Plain()
+    retries = RetryConfig("backoff", BackoffStrategy(0, 0, 1, 60_000), False)
+    client_of(Busy(), retry_config=retries, debug_logger=plain).search(prompt="p")
+    assert [line.split(" -> ")[0] for line in lines] == [
+        "search: POST http://cache.example/v1/caches/c/entries/search",
+        "search: status 503; repeating it in 0.000 s",
+        "search: POST http://cache.example/v1/caches/c/entries/search",
+    ]
+
+
 @both_forms
 def test_a_call_can_go_elsewhere_with_headers_and_a_timeout_of_its_own(search: Search) -> None:
     transport = Recording()

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from ..config import UNSET, Settings, Unset
 from ..errors import CircuitOpen, DeadlineExceeded, LangCacheError, PoolTimeout, RequestError, ResponseTooLargeError
 from ..hookspecs import hookimpl
 from ..http import Request, Response, display_url
+from ..logs import INFORM, WARN, Tell
 from ..policies import BreakerPolicy
 from ..processes import PerProcess
 from ..steps import Middleware, Next, Steps
@@ -33,8 +33,6 @@ MOST_CIRCUITS: Final = 256
 
 _UNTOLD: Final = frozenset({408, 424, 429})
 """Statuses that say neither that the service works nor that it fails."""
-
-_logger = logging.getLogger("langcache")
 
 
 class Circuit:
@@ -122,17 +120,20 @@ class Circuit:
 class CircuitBreaker:
     """Lets calls through as the circuits say; the call's own ``breaker`` stands before the client's.
 
-    `clock` gives seconds, and `tell` takes a line for the log, with its %-arguments.
+    `clock` gives seconds. `warn` takes the line for the log that says that a circuit opened, and `tell` the one that
+    says that it closed.
     """
 
     def __init__(
         self,
         policy: BreakerPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
-        tell: Callable[..., None] = _logger.warning,
+        warn: Tell = WARN,
+        tell: Tell = INFORM,
     ) -> None:
         self._policy = policy
         self._clock = clock
+        self._warn = warn
         self._tell = tell
         # At a fork, a thread may hold a lock that the child does not have.
         self._circuits = PerProcess(dict[tuple[BreakerPolicy, str], Circuit])
@@ -185,10 +186,12 @@ class CircuitBreaker:
         if opened is None:
             return
         where = display_url(_origin(request.url))
+        facts = {"operation": request.operation, "request_id": request.options.get("request_id"), "server": where}
         if opened:
-            self._tell("%s failed too often: it is left alone for %.3g s", where, policy.open_ms / 1000)
+            line = "%s failed too often: it is left alone for %.3g s"
+            self._warn(line, where, policy.open_ms / 1000, event="breaker_opened", open_ms=policy.open_ms, **facts)
         else:
-            self._tell("%s works again", where)
+            self._tell("%s works again", where, event="breaker_closed", **facts)
 
 
 def tells_failure(error: LangCacheError) -> bool | None:

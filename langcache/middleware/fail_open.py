@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ..config import Settings
 from ..errors import LangCacheError, RequestError, ResponseValidationError
 from ..hookspecs import hookimpl
 from ..http import Request, Response
+from ..logs import WARN, Tell
 from ..steps import Middleware, Next, Steps
 
 _NOT_THE_CALLERS: Final = frozenset({408, 424, 429})
 """Statuses below 500 that are not the caller's doing: too slow, not available, too busy."""
-
-_logger = logging.getLogger("langcache")
 
 
 class FailOpen:
@@ -25,9 +23,9 @@ class FailOpen:
     doing - other answers from 400 to 499, a wrong argument, an exception of the caller's own code - is raised.
     """
 
-    def __init__(self, on_failure: str = "raise", tell: Callable[..., None] = _logger.warning) -> None:
+    def __init__(self, on_failure: str = "raise", warn: Tell = WARN) -> None:
         self._on_failure = on_failure
-        self._tell = tell
+        self._warn = warn
 
     def options(self) -> Mapping[str, object]:
         """Return what `explain` shows."""
@@ -45,8 +43,22 @@ class FailOpen:
             if not is_the_services(error):
                 raise
             error.client_request_id = request.options.get("request_id")
-            self._tell("%s: not served, counted as %s: %s", request.operation, _counted_as(request), _reason(error))
+            self._warn_of(request, error)
             return Response(200, {"Content-Type": "application/json"}, substitute(request), extensions=_facts(error))
+
+    def _warn_of(self, request: Request, error: LangCacheError) -> None:
+        self._warn(
+            "%s: not served, counted as %s: %s",
+            request.operation,
+            _counted_as(request),
+            _reason(error),
+            event="degraded",
+            operation=request.operation,
+            request_id=error.client_request_id,
+            attempts=error.attempts,
+            status=error.status_code or None,
+            error=type(error).__name__,
+        )
 
 
 def is_the_services(error: LangCacheError) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from ..config import Logger, Settings
+from ..config import Settings
 from ..errors import LangCacheError
 from ..hookspecs import hookimpl
 from ..http import Request, Response, display_url
+from ..logs import LOGGER, Logger, Teller
 from ..steps import Middleware, Next, Steps
 
 
@@ -18,45 +20,72 @@ class AttemptLog:
 
     def __init__(self, logger: Logger, clock: Callable[[], float] = time.perf_counter) -> None:
         self._logger = logger
+        self._tell = Teller(logger)
         self._clock = clock
-        # A Logger need not tell whether it listens; the standard library's does, and then silence costs nothing.
-        self._listens: Callable[[int], bool] = getattr(logger, "isEnabledFor", lambda _level: True)
 
     def options(self) -> Mapping[str, object]:
         """Return what `explain` shows."""
-        return {"logger": getattr(self._logger, "name", self._logger), "listens": self._listens(logging.DEBUG)}
+        return {"logger": getattr(self._logger, "name", self._logger), "listens": self._tell.is_heard()}
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Tell of this attempt."""
-        if not self._listens(logging.DEBUG):
+        if not self._tell.is_heard():
             return (yield from call_next(request))
-        start = self._clock()
+        begun = self._clock()
         try:
             response = yield from call_next(request)
         except BaseException as error:
-            self._tell(request, start, _outcome(error))
+            self._tell_end(request, begun, _failed(error))
             raise
-        self._tell(request, start, f"{response.status_code}, {len(response.content)} bytes")
+        self._tell_end(request, begun, _answered(response))
         return response
 
-    def _tell(self, request: Request, start: float, outcome: str) -> None:
-        milliseconds = (self._clock() - start) * 1000
-        identity = request.options.get("request_id", "")
-        self._logger.debug(
+    def _tell_end(self, request: Request, begun: float, end: _End) -> None:
+        milliseconds = (self._clock() - begun) * 1000
+        identity: str | None = request.options.get("request_id")
+        url = display_url(request.url)
+        self._tell(
             "%s: %s %s -> %s in %.1f ms%s",
             request.operation,
             request.method,
-            display_url(request.url),
-            outcome,
+            url,
+            end.text,
             milliseconds,
             f" [{identity}]" if identity else "",
+            event="attempt",
+            operation=request.operation,
+            request_id=identity,
+            attempt=request.options.get("attempt", 1),
+            method=request.method,
+            url=url,
+            status=end.status,
+            error=end.error,
+            duration_ms=milliseconds,
+            request_bytes=len(request.content or b""),
+            response_bytes=end.size,
         )
 
 
-def _outcome(error: BaseException) -> str:
-    if isinstance(error, LangCacheError) and error.status_code:
-        return f"{error.status_code}, {type(error).__name__}"
-    return type(error).__name__
+class _End(NamedTuple):
+    """How an attempt ended."""
+
+    text: str
+    status: int | None = None
+    size: int | None = None
+    error: str | None = None
+
+
+def _answered(response: Response) -> _End:
+    size = len(response.content)
+    return _End(f"{response.status_code}, {size} bytes", response.status_code, size)
+
+
+def _failed(error: BaseException) -> _End:
+    name = type(error).__name__
+    if not isinstance(error, LangCacheError) or not error.status_code:
+        return _End(name, error=name)
+    size = len(error.raw_response.content) if isinstance(error.raw_response, Response) else None
+    return _End(f"{error.status_code}, {name}", error.status_code, size, name)
 
 
 @hookimpl
@@ -64,10 +93,9 @@ def langcache_attempt_middleware(settings: Settings) -> Middleware | None:
     """Log to the client's debug logger, or to the logger "langcache" where debugging is on."""
     if settings.debug_logger is not None:
         return AttemptLog(settings.debug_logger)
-    logger = logging.getLogger("langcache")
     if settings.debug:
-        _show_debug_log(logger)
-    return AttemptLog(logger)
+        _show_debug_log(LOGGER)
+    return AttemptLog(LOGGER)
 
 
 def _show_debug_log(logger: logging.Logger) -> None:

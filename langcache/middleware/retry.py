@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -11,12 +10,11 @@ from ..config import UNSET, Settings, Unset
 from ..errors import DeadlineExceeded, LangCacheError
 from ..hookspecs import hookimpl
 from ..http import Request, Response
+from ..logs import INFORM, Tell, Teller
 from ..policies import RetryConfig, RetryPolicy
 from ..processes import PerProcess
 from ..steps import Middleware, Next, Steps, sleep
 from .schedules import Budget, Failure, PolicySchedule, Schedule, SpecifiedSchedule, Uniform
-
-_logger = logging.getLogger("langcache")
 
 
 class Retry:
@@ -24,8 +22,8 @@ class Retry:
 
     The call's own ``retries`` stands before the client's; None is for no repetition, and then a call is attempted once.
     The error that ends a call says how many attempts there were, how many seconds they took, and what the earlier ones
-    ended with. `clock` gives seconds, and `uniform` a random number from a range; `tell` takes a line for the log, with
-    its %-arguments.
+    ended with. A repeated attempt has its number under ``attempt`` in the request's options. `clock` gives seconds, and
+    `uniform` a random number from a range; `tell` takes a line for the log.
     """
 
     def __init__(
@@ -33,7 +31,7 @@ class Retry:
         config: RetryConfig | RetryPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
         uniform: Uniform = random.uniform,
-        tell: Callable[..., None] = _logger.info,
+        tell: Tell = INFORM,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -60,13 +58,14 @@ class Retry:
                 if delay is None:
                     _tell_attempts(error, len(previous) + 1, elapsed, previous)
                     raise
-                self._tell("%s: %s; repeating it in %.3f s", request.operation, _reason(error), delay)
                 previous.append(error)
+                self._tell_repetition(request, error, len(previous), delay)
             try:
                 yield from sleep(delay)
             except LangCacheError as error:  # of a deadline that ends before the wait does
                 _tell_attempts(error, len(previous), self._clock() - start, previous)
                 raise
+            request = request.with_options(attempt=len(previous) + 1)
         if schedule is not None:
             schedule.succeeded(len(previous))
         if not previous:
@@ -83,6 +82,21 @@ class Retry:
         deadline: float | None = request.options.get("deadline")
         left = None if deadline is None else deadline - self._clock()
         return schedule.delay(Failure(error, request, repetition, elapsed, left))
+
+    def _tell_repetition(self, request: Request, error: LangCacheError, attempt: int, delay: float) -> None:
+        self._tell(
+            "%s: %s; repeating it in %.3f s",
+            request.operation,
+            _reason(error),
+            delay,
+            event="retry",
+            operation=request.operation,
+            request_id=request.options.get("request_id"),
+            attempt=attempt,
+            status=error.status_code or None,
+            error=type(error).__name__,
+            delay_ms=delay * 1000,
+        )
 
     def _schedule(self, request: Request) -> Schedule | None:
         chosen = request.options.get("retries", UNSET)
@@ -114,4 +128,4 @@ def langcache_call_middleware(settings: Settings) -> Middleware:
     """Stand innermost among those that see a call once, so that they see what the last attempt gave."""
     if settings.debug_logger is None:
         return Retry(settings.retry_config)
-    return Retry(settings.retry_config, tell=settings.debug_logger.debug)
+    return Retry(settings.retry_config, tell=Teller(settings.debug_logger))

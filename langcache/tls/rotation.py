@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-import logging
 import math
 import os
 import ssl
@@ -19,17 +18,16 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 from weakref import WeakValueDictionary
 
 from ..errors import ConfigurationError
+from ..logs import INFORM, WARN
 from .context import make_context
 from .files import Stamps, TLSFiles
 
 if TYPE_CHECKING:  # it asks for what is here, and not the other way round
     from .config import TLSConfig
-
-_LOG: Final = logging.getLogger("langcache")
 
 
 class Source(Protocol):
@@ -144,11 +142,12 @@ class LiveContext:
         except ConfigurationError as error:
             if str(error) not in self._told:
                 self._told.add(str(error))
-                _LOG.warning("TLS: what was loaded before stays in use, because a change cannot be: %s", error)
+                line = "TLS: what was loaded before stays in use, because a change cannot be: %s"
+                WARN(line, error, event="tls_unusable", error=type(error).__name__)
             return None
         self._told.clear()
         if context is not None:
-            _LOG.info("TLS: a change is loaded, and used for new connections")
+            INFORM("TLS: a change is loaded, and used for new connections", event="tls_reloaded")
         return context
 
 

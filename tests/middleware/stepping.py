@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from langcache import Response, Steps
@@ -22,6 +24,12 @@ class Clock:
 def failure(status: int, headers: dict[str, str] | None = None) -> LangCacheError:
     """Return the error of an answer."""
     return error_for(Response(status, headers or {}))
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, object]:
+    """Return the fields that a line of ours has in the log, without the beginning of their names."""
+    ours = {name: value for name, value in vars(record).items() if name.startswith("langcache_")}
+    return {name.removeprefix("langcache_"): value for name, value in ours.items()}
 
 
 def finish(steps: Steps[Response], response: Response) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import timeit
 from datetime import datetime, timedelta, timezone
@@ -27,7 +28,7 @@ from langcache.errors import (
 from langcache.middleware.circuit_breaker import MOST_CIRCUITS, Circuit, CircuitBreaker, tells_failure
 from langcache.steps import Send
 from langcache_transports.testing import FakeTransport
-from tests.middleware.stepping import Clock, fail, failure, finish
+from tests.middleware.stepping import Clock, fail, failure, fields_of, finish
 
 REQUEST = Request("POST", "http://cache.example/v1/caches/c/entries/search?key=secret", operation="search")
 POLICY = BreakerPolicy(consecutive_failures=3, open_ms=1_000)
@@ -36,10 +37,10 @@ POLICY = BreakerPolicy(consecutive_failures=3, open_ms=1_000)
 def breaker(policy: BreakerPolicy | None = POLICY, clock: Clock | None = None) -> tuple[CircuitBreaker, list[str]]:
     lines: list[str] = []
 
-    def tell(line: str, *arguments: object) -> None:
+    def tell(line: str, *arguments: object, **facts: object) -> None:
         lines.append(line % arguments)
 
-    return CircuitBreaker(policy, clock or Clock(), tell), lines
+    return CircuitBreaker(policy, clock or Clock(), tell, tell), lines
 
 
 def begin(middleware: CircuitBreaker, request: Request = REQUEST) -> Steps[Response]:
@@ -134,6 +135,21 @@ def test_after_its_time_one_call_tries_and_closes_it() -> None:
     assert lines[1:] == ["http://cache.example works again"]
     fail_times(middleware, 2)
     finish(begin(middleware), Response(200))
+
+
+def test_the_log_warns_of_a_circuit_that_opens_and_tells_when_it_closes(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    middleware, request = CircuitBreaker(POLICY, clock), REQUEST.with_options(request_id="r1")
+    with caplog.at_level(logging.INFO, "langcache"):
+        for _ in range(3):
+            fail(begin(middleware, request), failure(503))
+        clock.now = 1.0
+        finish(begin(middleware, request), Response(200))
+    common = {"operation": "search", "request_id": "r1", "server": "http://cache.example"}
+    assert [(record.levelno, fields_of(record)) for record in caplog.records] == [
+        (logging.WARNING, {"event": "breaker_opened", "open_ms": 1_000, **common}),
+        (logging.INFO, {"event": "breaker_closed", **common}),
+    ]
 
 
 def test_a_probe_that_fails_opens_it_again() -> None:

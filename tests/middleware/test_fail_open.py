@@ -25,7 +25,7 @@ from langcache.errors import LangCacheError
 from langcache.middleware.fail_open import FailOpen
 from langcache.operations import CONVERSATIONAL_SEARCH, OPERATIONS, SEARCH
 from langcache_transports.testing import FakeTransport
-from tests.middleware.stepping import fail, failure, finish
+from tests.middleware.stepping import fail, failure, fields_of, finish
 
 SERVICES = [
     *(failure(status) for status in (408, 424, 429, 500, 502, 503, 504, 599)),
@@ -67,7 +67,7 @@ def begin(middleware: FailOpen, request: Request) -> Steps[Response]:
 def test_what_is_the_services_is_a_miss(error: LangCacheError) -> None:
     lines: list[str] = []
 
-    def tell(line: str, *arguments: object) -> None:
+    def tell(line: str, *arguments: object, **facts: object) -> None:
         lines.append(line % arguments)
 
     middleware = FailOpen("miss", tell)
@@ -85,7 +85,7 @@ def test_what_is_the_services_is_a_miss(error: LangCacheError) -> None:
 
 @pytest.mark.parametrize("error", CALLERS, ids=repr)
 def test_what_is_the_callers_is_raised(error: BaseException) -> None:
-    def tell(line: str, *arguments: object) -> None:
+    def tell(line: str, *arguments: object, **facts: object) -> None:
         raise AssertionError("nothing is told")
 
     steps = begin(FailOpen("miss", tell), asking())
@@ -162,6 +162,14 @@ def test_results_are_empty_and_tell_why(name: str, caplog: pytest.LogCaptureFixt
     [record] = caplog.records
     assert (record.name, record.levelno) == ("langcache", logging.WARNING)
     assert result.metadata.request_id in record.getMessage()
+    assert fields_of(record) == {
+        "event": "degraded",
+        "operation": name,
+        "request_id": result.metadata.request_id,
+        "attempts": 1,
+        "status": 503,
+        "error": "APIError",
+    }
 
 
 @pytest.mark.parametrize("name", NOTHING)

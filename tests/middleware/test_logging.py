@@ -13,6 +13,8 @@ from langcache import Request, Response, send
 from langcache.config import Settings
 from langcache.errors import ConnectError, LangCacheError, error_for
 from langcache.middleware.logging import AttemptLog, langcache_attempt_middleware
+from tests.middleware.stepping import fail, fields_of, finish
+from tests.test_logs import capturing
 
 REQUEST = Request(
     "POST",
@@ -63,6 +65,43 @@ def test_a_failure_is_one_line_and_passes_on(error: BaseException, outcome: str)
         steps.throw(error)
     assert caught.value is error
     assert lines.lines == [f"set: POST http://cache.example/v1/caches/c/entries -> {outcome} in 0.0 ms"]
+
+
+def fields_logged(request: Request, end: Response | BaseException) -> dict[str, object]:
+    """Return the fields of the line for an attempt that ends so."""
+    logger, records = capturing()
+    steps = AttemptLog(logger, ticks(1.0, 1.25))(request, send)
+    next(steps)
+    if isinstance(end, Response):
+        finish(steps, end)
+    else:
+        fail(steps, end)
+    [record] = records
+    return fields_of(record)
+
+
+COMMON: dict[str, object] = {
+    "event": "attempt",
+    "operation": "set",
+    "method": "POST",
+    "url": "http://cache.example/v1/caches/c/entries",
+    "duration_ms": 250.0,
+    "request_bytes": 19,
+}
+
+
+def test_an_answers_line_has_the_facts_as_fields() -> None:
+    request = REQUEST.with_options(request_id="r1", attempt=2)
+    assert fields_logged(request, Response(201, {}, b'{"entryId":"secret"}')) == {
+        **COMMON, "request_id": "r1", "attempt": 2, "status": 201, "response_bytes": 20,
+    }  # fmt: skip
+
+
+def test_a_failures_line_has_the_class_of_the_error_as_a_field() -> None:
+    assert fields_logged(REQUEST, error_for(Response(503, {}, b"secret"))) == {
+        **COMMON, "attempt": 1, "status": 503, "error": "APIError", "response_bytes": 6,
+    }  # fmt: skip
+    assert fields_logged(REQUEST, ConnectError("secret")) == {**COMMON, "attempt": 1, "error": "ConnectError"}
 
 
 def test_a_logger_that_does_not_listen_costs_not_even_the_clock() -> None:

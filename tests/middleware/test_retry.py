@@ -19,7 +19,7 @@ from langcache.errors import (
 )
 from langcache.middleware.retry import Retry
 from langcache.steps import Send, Sleep, Steps
-from tests.middleware.stepping import Clock, failure, finish
+from tests.middleware.stepping import Clock, failure, fields_of, finish
 
 REQUEST = Request("POST", "http://cache.example/v1/caches/c/entries/search", operation="search")
 CONFIG = RetryConfig("backoff", BackoffStrategy(100, 1_000, 2, 10_000, jitter_ms=0), False)
@@ -48,13 +48,13 @@ def steps_of(
 
 
 def waits(steps: Steps[Response], error: LangCacheError, times: int) -> list[float]:
-    """Fail `times` times, and return how long the middleware waits after each."""
+    """Fail `times` times, from the first on, and return how long the middleware waits after each."""
     seconds: list[float] = []
-    for _ in range(times):
+    for attempt in range(2, times + 2):
         command = steps.throw(error)
         assert isinstance(command, Sleep)
         seconds.append(command.seconds)
-        assert steps.send(None) == Send(REQUEST)
+        assert steps.send(None) == Send(REQUEST.with_options(attempt=attempt))
     return seconds
 
 
@@ -191,6 +191,26 @@ def test_a_repetition_is_told_to_the_log(caplog: pytest.LogCaptureFixture) -> No
         "search: status 503; repeating it in 0.100 s",
         "search: ConnectError; repeating it in 0.100 s",
     ]
+
+
+def test_the_log_has_the_facts_of_a_repetition_as_fields(caplog: pytest.LogCaptureFixture) -> None:
+    steps = Retry(CONFIG, Clock(), least)(REQUEST.with_options(request_id="r1"), send)
+    next(steps)
+    with caplog.at_level(logging.INFO, "langcache"):
+        for error in (failure(503), failure(429)):
+            steps.throw(error)
+            steps.send(None)
+    assert [fields_of(record) for record in caplog.records] == [
+        {
+            "event": "retry", "operation": "search", "request_id": "r1", "attempt": 1, "status": 503,
+            "error": "APIError", "delay_ms": 100.0,
+        },
+        {
+            "event": "retry", "operation": "search", "request_id": "r1", "attempt": 2, "status": 429,
+            "error": "TooManyRequestsError", "delay_ms": 200.0,
+        },
+    ]  # fmt: skip
+    assert {(record.levelno, record.filename) for record in caplog.records} == {(logging.INFO, "retry.py")}
 
 
 @given(

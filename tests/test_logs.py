@@ -1,0 +1,132 @@
+"""Lines of the log: their fields, and loggers of every kind."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+from langcache.logs import LOGGER, WIRE, Logger, Teller
+
+# What a record has by itself; `logging` refuses a field that would replace one.
+OWN = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+
+
+def capturing(level: int = logging.DEBUG) -> tuple[logging.Logger, list[logging.LogRecord]]:
+    """Return a logger of the standard library's, and the list of its records."""
+    records: list[logging.LogRecord] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    logger = logging.Logger("captured", level)
+    logger.addHandler(Handler())
+    return logger, records
+
+
+def test_facts_become_fields_where_they_are_known() -> None:
+    logger, records = capturing()
+    Teller(logger)("%s: %s", "search", "done", event="attempt", operation="search", status=200, error=None)
+    [record] = records
+    assert record.getMessage() == "search: done"
+    fields = {name: value for name, value in vars(record).items() if name not in OWN}
+    assert fields == {"langcache_event": "attempt", "langcache_operation": "search", "langcache_status": 200}
+
+
+@pytest.mark.parametrize("name", ["name", "args", "message", "module", "process", "exc_info", "asctime", "taskName"])
+def test_a_fact_may_have_a_name_that_a_record_has_too(name: str) -> None:
+    logger, records = capturing()
+    Teller(logger)("line", **{name: "fact"})
+    assert vars(records[0])[f"langcache_{name}"] == "fact"
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO, logging.WARNING])
+def test_a_line_has_the_tellers_level_and_the_place_in_the_code_that_told(level: int) -> None:
+    logger, records = capturing()
+    Teller(logger, level)("line")
+    assert (records[0].levelno, records[0].filename, records[0].funcName) == (
+        level,
+        "test_logs.py",
+        "test_a_line_has_the_tellers_level_and_the_place_in_the_code_that_told",
+    )
+
+
+def test_a_line_that_nobody_hears_is_not_written() -> None:
+    logger, records = capturing(logging.WARNING)
+    tell = Teller(logger, logging.INFO)
+    assert not tell.is_heard()
+    tell("line", event="any")
+    assert records == []
+    assert Teller(logger, logging.WARNING).is_heard()
+
+
+def test_an_adapter_takes_fields_too() -> None:
+    logger, records = capturing()
+    Teller(logging.LoggerAdapter(logger, {}))("line")
+    assert records[0].getMessage() == "line"
+
+
+def test_a_logger_without_extra_is_given_the_line_alone() -> None:
+    """The specification's protocol asks for no more of `debug` than that it can be called."""
+    lines: list[str] = []
+
+    class Plain:
+        def debug(self, msg: str, *args: object) -> None:
+            lines.append(msg % args)
+
+    plain: Any = Plain()
+    tell = Teller(plain)
+    assert tell.is_heard()
+    tell("%s: %s", "search", "done", event="attempt")
+    assert lines == ["search: done"]
+
+
+def test_a_logger_that_takes_anything_is_given_the_fields() -> None:
+    given: list[dict[str, Any]] = []
+
+    class Open:
+        def debug(self, msg: str, *args: object, **kwargs: Any) -> None:
+            given.append(kwargs)
+
+    Teller(Open())("line", event="attempt")
+    assert given == [{"extra": {"langcache_event": "attempt"}}]
+
+
+class Extra:
+    def __init__(self) -> None:
+        self.extra: object = None
+
+    def debug(self, msg: str, *args: object, extra: object = None) -> None:
+        self.extra = extra
+
+
+def test_a_logger_with_extra_is_given_the_fields() -> None:
+    logger = Extra()
+    given: Any = logger
+    Teller(given)("line", event="attempt")
+    assert logger.extra == {"langcache_event": "attempt"}
+
+
+def test_a_mock_is_a_logger() -> None:
+    mock = MagicMock()
+    Teller(mock)("line %s", 1, event="attempt")
+    mock.debug.assert_called_once_with("line %s", 1, extra={"langcache_event": "attempt"})
+
+
+def test_a_method_that_cannot_be_inspected_is_given_the_line_alone() -> None:
+    lines: list[str] = []
+
+    class BuiltIn:
+        debug = lines.append
+
+    built_in: Any = BuiltIn()
+    Teller(built_in)("line", event="attempt")
+    assert lines == ["line"]
+
+
+def test_the_names_are_the_standard_ones() -> None:
+    loggers: list[Logger] = [logging.getLogger("langcache"), logging.getLogger("langcache.wire")]
+    assert loggers == [LOGGER, WIRE]
