@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .functions import FunctionPlugin
     from .hookspecs import hookimpl
     from .http import Headers, Request, Response
+    from .middleware.wire_log import WireLog
     from .policies import BackoffStrategy, BreakerPolicy, RetryConfig, RetryPolicy
     from .steps import Middleware, Next, Steps
     from .steps import resolve as resolve
@@ -47,6 +48,7 @@ __all__ = [
     "TLSConfig",
     "Transport",
     "TransportOptions",
+    "WireLog",
     "errors",
     "hookimpl",
     "httpclient",
@@ -63,6 +65,7 @@ _MODULES = {
     "functions": ["FunctionPlugin"],
     "hookspecs": ["hookimpl"],
     "http": ["Headers", "Request", "Response"],
+    "middleware.wire_log": ["WireLog"],
     "policies": ["BackoffStrategy", "BreakerPolicy", "RetryConfig", "RetryPolicy"],
     "steps": ["Middleware", "Next", "Steps", "resolve", "send", "sleep", "wait"],
     "tls": ["TLSConfig"],

@@ -135,9 +135,12 @@ class Headers(Mapping[str, str]):
         """Give the items with lower-case names, for comparing."""
         return {key: value for key, (_, value) in self._items.items()}
 
+    def shown(self) -> dict[str, str]:
+        """Return a new plain dict in which the values of credentials and cookies are hidden."""
+        return {name: "***" if is_secret_name(key) else value for key, (name, value) in self._items.items()}
+
     def __repr__(self) -> str:
-        shown = {name: "***" if is_secret_name(key) else value for key, (name, value) in self._items.items()}
-        return f"Headers({shown!r})"
+        return f"Headers({self.shown()!r})"
 
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
