@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .http import Headers, Request, Response
     from .middleware.wire_log import WireLog
     from .policies import BackoffStrategy, BreakerPolicy, RetryConfig, RetryPolicy
+    from .statistics import HitSavings, Statistics
     from .steps import Middleware, Next, Steps
     from .steps import resolve as resolve
     from .steps import send as send
@@ -36,6 +37,7 @@ __all__ = [
     "Credential",
     "FunctionPlugin",
     "Headers",
+    "HitSavings",
     "KeyFile",
     "LangCache",
     "Middleware",
@@ -44,6 +46,7 @@ __all__ = [
     "Response",
     "RetryConfig",
     "RetryPolicy",
+    "Statistics",
     "Steps",
     "TLSConfig",
     "Transport",
@@ -67,6 +70,7 @@ _MODULES = {
     "http": ["Headers", "Request", "Response"],
     "middleware.wire_log": ["WireLog"],
     "policies": ["BackoffStrategy", "BreakerPolicy", "RetryConfig", "RetryPolicy"],
+    "statistics": ["HitSavings", "Statistics"],
     "steps": ["Middleware", "Next", "Steps", "resolve", "send", "sleep", "wait"],
     "tls": ["TLSConfig"],
     "transport": ["AsyncTransport", "Transport", "TransportOptions"],

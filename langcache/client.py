@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import SecretStr
 from typing_extensions import Self
@@ -38,6 +38,9 @@ from .plugins import SUPPLIED_TRANSPORT, Plugins
 from .policies import BreakerPolicy, OnFailure
 from .tls import TLSConfig
 from .transport import AsyncTransport, Transport, TransportOptions
+
+if TYPE_CHECKING:  # it loads on first use, because most programs never ask for statistics
+    from .statistics import HitSavings, Statistics
 
 
 class LangCache:
@@ -98,6 +101,7 @@ class LangCache:
         autoload: bool = False,
         required: bool | Iterable[str] = False,
         order: Mapping[str, str] | None = None,
+        hit_saves: HitSavings | None = None,
     ) -> None:
         """Make a client; nothing is sent, and the URL, the key and the cache id are checked by the first call.
 
@@ -142,13 +146,14 @@ class LangCache:
             on_failure: ``"raise"``, or ``"miss"`` to go on without the service where that does not serve a call.
             request_id_header: the header that carries each call's id; None to send none.
             without: the names of plugins that are left out, or of single hooks of them, with a dot between
-                (``"my_plugin.langcache_transport"``). They may be built in: identity, fail_open, parsing, deadline,
-                circuit_breaker, retry, logging, auth, error_mapping, redirects.
+                (``"my_plugin.langcache_transport"``). They may be built in: identity, statistics, fail_open, parsing,
+                deadline, circuit_breaker, retry, logging, auth, error_mapping, redirects.
             autoload: whether all plugins that are installed are loaded.
             required: the plugins that must be there, by name, or True for all; where one is missing, broken or turned
                 off, PluginError is raised. Others are then left out, with a warning in the log.
             order: where the middleware of a plugin stands, by name, in place of pluggy's order: ``"before:retry"`` for
                 directly outside of that of retry, or ``"after:retry"`` for directly inside.
+            hit_saves: how much time and money a hit saves, for the estimate in `statistics`.
         """
         # What is given in plain is hidden first: a traceback of what is raised below holds this frame.
         api_key, proxy = hidden(api_key), hidden(proxy)
@@ -168,6 +173,7 @@ class LangCache:
             breaker=breaker,
             on_failure=on_failure,
             request_id_header=request_id_header,
+            hit_saves=hit_saves,
             own_client=own,
             own_async_client=own_async,
         )
@@ -199,6 +205,17 @@ class LangCache:
         and which plugins are left out, and why.
         """
         return self._pipeline.explain()
+
+    def statistics(self) -> Statistics:
+        """Return what became of this process's calls since the client was made, or since `reset_statistics`.
+
+        Raises ConfigurationError where they are left out (``without=["statistics"]``).
+        """
+        return self._pipeline.statistics()
+
+    def reset_statistics(self) -> None:
+        """Count from nothing again; a call that ends at this very moment may be counted nowhere."""
+        self._pipeline.reset_statistics()
 
     def close(self) -> None:
         """Close the connections that the client opened; it cannot be used afterwards. A second time does nothing."""

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar, Union
+from typing import TYPE_CHECKING, Final, TypeVar, Union
 from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import SecretStr
@@ -24,6 +24,9 @@ from .transport import (
     TransportOptions,
     checked_proxy,
 )
+
+if TYPE_CHECKING:
+    from .statistics import HitSavings
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 """How long an attempt may take, in milliseconds, where nothing else is said."""
@@ -84,6 +87,8 @@ class Settings:
     on_failure: OnFailure = "raise"
     request_id_header: str | None = DEFAULT_REQUEST_ID_HEADER
     """The header that carries a call's id, or None where it is not sent."""
+    hit_saves: HitSavings | None = None
+    """What a hit saves, for the estimate in the statistics."""
     debug_logger: Logger | None = None
     debug: bool = False
     """Whether the environment asks for the debug log on standard error."""
@@ -121,6 +126,7 @@ def read_settings(
     breaker: OptionalNullable[BreakerPolicy] = UNSET,
     on_failure: OnFailure = "raise",
     request_id_header: str | None = DEFAULT_REQUEST_ID_HEADER,
+    hit_saves: HitSavings | None = None,
     own_client: bool = False,
     own_async_client: bool = False,
 ) -> Settings:
@@ -142,6 +148,7 @@ def read_settings(
         breaker=None if isinstance(breaker, Unset) else breaker,
         on_failure=checked_on_failure(on_failure),
         request_id_header=_checked_request_id_header(request_id_header),
+        hit_saves=_checked_hit_saves(hit_saves),
         debug_logger=debug_logger,
         debug=_is_on("LANGCACHE_DEBUG"),
         own_client=own_client,
@@ -205,6 +212,14 @@ def checked_on_failure(value: OnFailure) -> OnFailure:
     if value not in ("raise", "miss"):
         raise ConfigurationError(f'on_failure must be "raise" or "miss", not {value!r}')
     return value
+
+
+def _checked_hit_saves(value: HitSavings | None) -> HitSavings | None:
+    if value is None:
+        return None
+    from .statistics import checked_hit_saves  # on first use: most programs never ask for statistics
+
+    return checked_hit_saves(value)
 
 
 def _checked_request_id_header(name: str | None) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import __version__
 from .config import (
@@ -33,6 +33,7 @@ from .config import (
 from .errors import ClientClosedError, ConfigurationError, PluginError, describe
 from .governance.explanation import Sender, explain
 from .http import NO_HEADERS, Headers, Request, Response, request_id_of
+from .middleware.statistics import CountCalls
 from .models.metadata import ResponseMetadata, ResultModel, keep_metadata
 from .operations import Operation, Target
 from .plugins import FALLBACK_ASYNC_TRANSPORT, NATIVE_ASYNC_TRANSPORT, SUPPLIED_TRANSPORT, Plugins
@@ -40,6 +41,10 @@ from .policies import BreakerPolicy, OnFailure
 from .processes import PerProcess
 from .steps import compose, run, run_async
 from .transport import AsyncTransport, Transport, TransportOptions
+
+if TYPE_CHECKING:
+    from .counters import Counters
+    from .statistics import Statistics
 
 Result = TypeVar("Result")
 
@@ -95,6 +100,22 @@ class Pipeline:
             return await transport.send(request)
 
         return _result(operation, await run_async(self._handle(request), transmit))
+
+    def statistics(self) -> Statistics:
+        """Return what became of the calls so far."""
+        from .statistics import statistics_of  # on first use: most programs never ask
+
+        return statistics_of(self._counters(), self._settings.hit_saves)
+
+    def reset_statistics(self) -> None:
+        """Count from nothing again."""
+        self._counters().reset()
+
+    def _counters(self) -> Counters:
+        for layer in self._stages.call:
+            if isinstance(layer.middleware, CountCalls):
+                return layer.middleware.counters
+        raise ConfigurationError("This client has no statistics, because they are left out: without=['statistics']")
 
     def explain(self) -> str:
         """Say what a call passes, outermost first, and what sends it."""

@@ -28,6 +28,7 @@ from .middleware import (
     parsing,
     redirects,
     retry,
+    statistics,
 )
 from .transport import AsyncTransport, Transport, TransportOptions
 
@@ -50,6 +51,7 @@ _BUILT_IN_MIDDLEWARE: dict[str, ModuleType] = {
     "deadline": deadline,
     "parsing": parsing,
     "fail_open": fail_open,
+    "statistics": statistics,
     "identity": identity,
     "error_mapping": error_mapping,
     "redirects": redirects,
@@ -63,7 +65,8 @@ class Plugins:
     The order within a stage is pluggy's, outermost first: ``tryfirst``, then the last registered before those
     registered earlier, then ``trylast``. The built-in ones are registered so that a user's stand
 
-    - once a call: inside of identity, fail-open, parsing and deadline, and outside of the circuit breaker and retry;
+    - once a call: inside of identity, statistics, fail-open, parsing and deadline, and outside of the circuit breaker
+      and retry;
     - once an attempt: outside of auth and logging, and of error mapping with redirects inside of it.
 
     Raises PluginError where the choice cannot be had (see `langcache.governance.roster`).

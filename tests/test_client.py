@@ -488,6 +488,7 @@ def test_explain_tells_the_order_and_the_transports() -> None:
         "Once a call:",
         f"  identity         langcache.middleware.identity.RequestIdentity {own}",
         "                     request_id_header='X-Request-ID'",
+        f"  statistics       langcache.middleware.statistics.CountCalls {own}",
         f"  fail_open        langcache.middleware.fail_open.FailOpen {own}",
         "                     on_failure='raise'",
         f"  parsing          langcache.middleware.parsing.parse_answer {own}",

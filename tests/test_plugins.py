@@ -166,7 +166,7 @@ def test_retries_run_inside_call_middleware_and_outside_attempt_middleware() -> 
 def test_a_users_call_middleware_stands_between_the_deadline_and_the_breaker() -> None:
     """The deadline bounds what it does, and fail-open sees what it raises."""
     stage = call_stage(made(Echo(), Marking("users", [])))
-    assert stage == ["identity", "fail_open", "parsing", "deadline", "users", "circuit_breaker", "retry"]
+    assert stage == ["identity", "statistics", "fail_open", "parsing", "deadline", "users", "circuit_breaker", "retry"]
 
 
 def test_a_deadline_bounds_what_plugins_wait_for() -> None:
@@ -184,8 +184,8 @@ def test_a_deadline_bounds_what_plugins_wait_for() -> None:
 
 
 BUILT_IN = [
-    "logging", "auth", "circuit_breaker", "retry", "deadline", "parsing", "fail_open", "identity", "error_mapping",
-    "redirects",
+    "logging", "auth", "circuit_breaker", "retry", "deadline", "parsing", "fail_open", "statistics", "identity",
+    "error_mapping", "redirects",
 ]  # fmt: skip
 
 

@@ -45,7 +45,7 @@ SIGNATURES = {
         "breaker: 'BreakerPolicy | None' = None, on_failure: 'OnFailure' = 'raise', "
         "request_id_header: 'str | None' = 'X-Request-ID', without: 'Iterable[str]' = (), "
         "autoload: 'bool' = False, required: 'bool | Iterable[str]' = False, "
-        "order: 'Mapping[str, str] | None' = None) -> 'None'"
+        "order: 'Mapping[str, str] | None' = None, hit_saves: 'HitSavings | None' = None) -> 'None'"
     ),
     "set": (
         "(self, *, prompt: 'str', response: 'str', attributes: 'Mapping[str, str] | None' = None, "
@@ -59,9 +59,11 @@ SIGNATURES = {
     "delete_query": f"(self, *, attributes: 'Mapping[str, str]', {OPTIONS}) -> 'DeleteQueryResponse'",
     "flush": f"(self, *, request: 'FlushRequest | FlushRequestTypedDict | None' = None, {OPTIONS}) -> 'None'",
     "health": f"(self, *, {OPTIONS}) -> 'HealthResponse'",
+    "statistics": "(self) -> 'Statistics'",
+    "reset_statistics": "(self) -> 'None'",
 }
 
-METHODS = [name for name in SIGNATURES if name != "__init__"]
+METHODS = [name for name in SIGNATURES if name not in ("__init__", "statistics", "reset_statistics")]
 
 _MODEL_NAMES = """
     CacheEntry CacheEntryTypedDict ConversationalSearchBody ConversationalSearchBodyTypedDict
@@ -153,7 +155,8 @@ def test_sync_and_async_are_alike(name: str) -> None:
 
 def test_the_client_has_no_other_public_methods() -> None:
     public = {name for name in dir(LangCache) if not name.startswith("_")}
-    assert public == {*METHODS, *(f"{name}_async" for name in METHODS), "aclose", "close", "explain"}
+    others = {"aclose", "close", "explain", "reset_statistics", "statistics"}
+    assert public == {*METHODS, *(f"{name}_async" for name in METHODS), *others}
 
 
 @pytest.mark.parametrize("name", METHODS)
