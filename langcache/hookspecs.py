@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .config import Settings
     from .steps import Middleware
     from .transport import AsyncTransport, Transport, TransportOptions
@@ -30,6 +32,12 @@ def langcache_call_middleware(settings: Settings) -> Middleware | None:
 @hookspec
 def langcache_attempt_middleware(settings: Settings) -> Middleware | None:
     """Return a middleware that sees every attempt of a call, inside retries, or None for none."""
+    raise NotImplementedError
+
+
+@hookspec
+def langcache_composed(call_middleware: Sequence[Middleware], attempt_middleware: Sequence[Middleware]) -> None:
+    """Take note of the middleware that a client's calls pass, once a call and once an attempt, outermost first."""
     raise NotImplementedError
 
 

@@ -75,6 +75,7 @@ class Pipeline:
         self._roster = plugins.roster
         self._stages = plugins.stages(settings)
         self._handle = compose(layer.middleware for stage in self._stages for layer in stage)
+        plugins.roster.tell_composed(self._stages)
         self._target: Target | None = None
 
     def call(self, operation: Operation[Result], arguments: Mapping[str, Any], options: CallOptions) -> Result:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -11,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from ..errors import PluginError
+from ..logs import WARN
 
 PLUGIN_GROUP: Final = "langcache.plugins"
 """The entry point group of plugins; an entry point's name is the plugin's."""
@@ -24,8 +24,6 @@ BUILT_IN_TRANSPORTS: Final[Mapping[str, EntryPoint]] = {
 }
 """They need no metadata, which bundles and copies of the code have not, and no other distribution can take their names:
 the default transport is not to be another one because something was installed."""
-
-_logger = logging.getLogger("langcache")
 
 
 class Unusable(PluginError):
@@ -46,7 +44,8 @@ def _installed(group: str, _search_path: Sequence[str]) -> Mapping[str, Sequence
             # A directory in development has its metadata twice, for pip and for setuptools.
             found.setdefault(entry_point.name, {}).setdefault(entry_point.value, entry_point)
     except Exception as error:  # noqa: BLE001 - the metadata is anybody's, and may be damaged in any way
-        _logger.warning("The entry points of the installed distributions cannot be read: %r", error)
+        line = "The entry points of the installed distributions cannot be read: %r"
+        WARN(line, error, event="entry_points_unreadable", error=type(error).__name__)
     return {name: tuple(offered.values()) for name, offered in sorted(found.items())}
 
 

@@ -18,6 +18,9 @@ from .discovery import Unusable, suggestion
 MIDDLEWARE_HOOKS: Final = ("langcache_call_middleware", "langcache_attempt_middleware")
 """The hooks that return middleware: for a call, and for each of its attempts."""
 
+COMPOSED_HOOK: Final = "langcache_composed"
+"""The hook that is told the middleware of a client."""
+
 TRANSPORT_HOOKS: Final = ("langcache_transport", "langcache_async_transport")
 """The hooks that return transports."""
 
@@ -78,11 +81,16 @@ class Registry(pluggy.PluginManager):
             self.unregister(plugin)
 
 
-def middleware_of(implementation: pluggy.HookImpl, settings: Settings) -> Middleware | None:
-    """Return the middleware that an implementation of such a hook gives; raises PluginError where it is none."""
-    arguments = {"settings": settings}
+def ask(implementation: pluggy.HookImpl, arguments: Mapping[str, object]) -> object:
+    """Call an implementation of a hook with those of the hook's `arguments` that it takes; return what it returns."""
     by_name = {name: arguments[name] for name in implementation.kwargnames if name in arguments}
     given: object = implementation.function(*(arguments[name] for name in implementation.argnames), **by_name)
+    return given
+
+
+def middleware_of(implementation: pluggy.HookImpl, settings: Settings) -> Middleware | None:
+    """Return the middleware that an implementation of such a hook gives; raises PluginError where it is none."""
+    given = ask(implementation, {"settings": settings})
     wrong = inspect.iscoroutinefunction(given) or inspect.isasyncgenfunction(given)
     if wrong or not (given is None or callable(given)):
         raise PluginError(

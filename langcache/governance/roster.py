@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..config import Settings
 from ..errors import PluginError, describe
+from ..logs import WARN
 from .choice import DISABLED, PluginChoice
 from .discovery import PLUGIN_GROUP, Unusable, find, load, suggestion
 from .members import Excluded, Member, Stages, excluded_by, is_known, members_of, unknown
 from .ordering import Layer, Move, in_order, misplaced
-from .registry import MIDDLEWARE_HOOKS, Registry, middleware_of
-
-_logger = logging.getLogger("langcache")
+from .registry import COMPOSED_HOOK, MIDDLEWARE_HOOKS, Registry, ask, middleware_of
 
 
 class Roster:
@@ -100,11 +98,15 @@ class Roster:
 
     def _leave_out(self, member: Member, problem: str, cause: BaseException | None = None) -> None:
         """Go on without a plugin; raises PluginError where it is required."""
-        required, problem = self._choice.required, _in_one_line(problem)
-        if required is True or (required is not False and member.name in required):
+        problem = _in_one_line(problem)
+        if self._is_required(member):
             raise PluginError(f"The plugin {member.name!r} is required, but it {problem}") from cause
         member.problem = problem
-        _logger.warning("The plugin %r is left out: it %s", member.name, problem)
+        WARN("The plugin %r is left out: it %s", member.name, problem, event="plugin_left_out", plugin=member.name)
+
+    def _is_required(self, member: Member) -> bool:
+        required = self._choice.required
+        return required is True or (required is not False and member.name in required)
 
     def stages(self, settings: Settings) -> Stages:
         """Return the middleware, outermost first; it is made by this, so this is to be asked once."""
@@ -130,6 +132,19 @@ class Roster:
             else:
                 if middleware is not None:
                     yield Layer(name, middleware)
+
+    def tell_composed(self, stages: Stages) -> None:
+        """Tell the plugins what their client's calls pass; what fails in an installed one is told, and left at that."""
+        call, attempt = ([layer.middleware for layer in stage] for stage in stages)
+        for implementation in self.registry.implementations(COMPOSED_HOOK):
+            member = self.members.get(implementation.plugin_name)
+            try:
+                ask(implementation, {"call_middleware": call, "attempt_middleware": attempt})
+            except Exception as error:
+                if member is None or member.installed_as is None or self._is_required(member):
+                    raise
+                line, said = "The plugin %r fails in %s, and goes on without: %s", _in_one_line(_said(error))
+                WARN(line, member.name, COMPOSED_HOOK, said, event="plugin_failed", plugin=member.name)
 
     def _is_gone(self, name: str) -> bool:
         """Say whether a plugin that could be there is not."""

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Final
+from typing import Final, Literal
 
 from ..config import UNSET, Settings, Unset
 from ..errors import CircuitOpen, DeadlineExceeded, LangCacheError, PoolTimeout, RequestError, ResponseTooLargeError
@@ -33,6 +33,8 @@ MOST_CIRCUITS: Final = 256
 
 _UNTOLD: Final = frozenset({408, 424, 429})
 """Statuses that say neither that the service works nor that it fails."""
+
+CircuitState = Literal["closed", "half-open", "open"]
 
 
 class Circuit:
@@ -55,6 +57,13 @@ class Circuit:
     def is_closed(self) -> bool:
         """Whether all calls are let through."""
         return self._open_until is None
+
+    def state(self, now: float) -> CircuitState:
+        """Return which of its states it is in: half-open is that a call would be let through to try, or is trying."""
+        open_until = self._open_until
+        if open_until is None:
+            return "closed"
+        return "open" if now < open_until else "half-open"
 
     def enter(self, now: float) -> int | None:
         """Return a ticket for a call, or None where it is not let through."""
@@ -162,6 +171,11 @@ class CircuitBreaker:
         finally:
             self._tell_change(circuit.leave(ticket, failed, self._clock()), policy, request)
         return response
+
+    def circuits(self) -> list[tuple[str, CircuitState]]:
+        """Return the circuits of this process: their origins, which several may share, and their states."""
+        now = self._clock()
+        return [(origin, circuit.state(now)) for (_, origin), circuit in self._circuits.get().copy().items()]
 
     def _circuit(self, policy: BreakerPolicy, origin: str) -> Circuit:
         circuits = self._circuits.get()

@@ -15,7 +15,7 @@ from tests.conftest import Installed
 from tests.explained import attempt_stage, call_stage
 from tests.governance.stand_ins import Both, OnlyAttempts, OnlyCalls, made, offer, passing
 
-CALL = ["identity", "fail_open", "parsing", "deadline", "circuit_breaker", "retry"]
+CALL = ["identity", "statistics", "fail_open", "parsing", "deadline", "circuit_breaker", "retry"]
 ATTEMPT = ["auth", "logging", "error_mapping", "redirects"]
 
 
@@ -26,10 +26,10 @@ def ordered(names: str, order: dict[str, str]) -> str:
 
 def test_before_is_directly_outside_and_after_directly_inside() -> None:
     client = made(Both(), order={"both": "before:retry"})
-    assert call_stage(client) == ["identity", "fail_open", "parsing", "deadline", "circuit_breaker", "both", "retry"]
+    assert call_stage(client) == [*CALL[:-1], "both", "retry"]
     assert attempt_stage(client) == ["both", *ATTEMPT]
     client = made(Both(), order={"both": "after:auth"})
-    assert call_stage(client) == [*CALL[:4], "both", *CALL[4:]]
+    assert call_stage(client) == [*CALL[:5], "both", *CALL[5:]]
     assert attempt_stage(client) == ["auth", "both", "logging", "error_mapping", "redirects"]
 
 
@@ -124,4 +124,4 @@ def test_a_plugin_that_is_not_there_needs_no_place(installed: Installed, monkeyp
     offer(installed, monkeypatch, broken=None, unasked=Both())
     order = {"broken": "before:retry", "unasked": "before:auth", "Idle": "before:auth", "both": "after:Idle"}
     client = made("broken", Idle(), Both(), order=order)
-    assert call_stage(client) == [*CALL[:4], "both", *CALL[4:]]
+    assert call_stage(client) == [*CALL[:5], "both", *CALL[5:]]

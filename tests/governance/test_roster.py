@@ -16,9 +16,10 @@ from langcache_transports.testing import FakeTransport
 from tests.conftest import Installed
 from tests.explained import attempt_stage, call_stage, section
 from tests.governance.stand_ins import Both, Failing, Misspelt, OnlyAttempts, made, offer, passing
+from tests.middleware.stepping import fields_of
 
 BUILT_IN = {
-    *("identity", "fail_open", "parsing", "deadline", "circuit_breaker", "retry"),
+    *("identity", "statistics", "fail_open", "parsing", "deadline", "circuit_breaker", "retry"),
     *("auth", "logging", "error_mapping", "redirects"),
 }
 
@@ -137,6 +138,43 @@ def test_a_plugin_that_two_distributions_offer_is_left_out(installed: Installed)
     installed[discovery.PLUGIN_GROUP] = {"audit": offered}
     [told] = section(made("audit"), "Left out")
     assert told == "audit: it is offered by several distributions: one.module, another.module; keep one of them"
+
+
+def test_a_plugin_is_told_the_middleware_of_its_client_once() -> None:
+    """In the order in which it stands, outermost first."""
+    told: list[tuple[list[object], list[object]]] = []
+
+    class Listening:
+        @hookimpl
+        def langcache_composed(self, call_middleware: list[Middleware], attempt_middleware: list[Middleware]) -> None:
+            told.append((list(call_middleware), list(attempt_middleware)))
+
+    made(Both(), Listening())
+    [(call, attempt)] = told
+    assert (call[0].__class__.__name__, call[-1].__class__.__name__) == ("RequestIdentity", "Retry")
+    assert passing in call
+    assert attempt[0] is passing
+
+
+def test_what_an_installed_plugin_does_with_it_fails_no_client(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unless it is required, or is the program's own."""
+
+    class Confused(OnlyAttempts):
+        @hookimpl
+        def langcache_composed(self) -> None:
+            raise RuntimeError("no\nidea")
+
+    offer(installed, monkeypatch, confused=Confused())
+    assert users(made("confused")) == ["confused"]
+    said = "The plugin 'confused' fails in langcache_composed, and goes on without: RuntimeError: no idea"
+    assert warnings_of(caplog) == [said]
+    assert fields_of(caplog.records[0]) == {"event": "plugin_failed", "plugin": "confused"}
+    with pytest.raises(RuntimeError, match="no\nidea"):
+        made("confused", required=True)
+    with pytest.raises(RuntimeError, match="no\nidea"):
+        made(Confused())
 
 
 def test_two_names_of_one_object_are_one_plugin(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,22 @@ def test_the_log_warns_of_a_circuit_that_opens_and_tells_when_it_closes(caplog: 
     ]
 
 
+def test_its_circuits_tell_their_states() -> None:
+    clock = Clock()
+    middleware, _ = breaker(clock=clock)
+    assert middleware.circuits() == []
+    other = REQUEST.with_url("http://other.example/p")
+    finish(begin(middleware, other), Response(200))
+    fail_times(middleware, 3)
+    assert middleware.circuits() == [("http://other.example", "closed"), ("http://cache.example", "open")]
+    clock.now = 1.0
+    assert middleware.circuits()[1] == ("http://cache.example", "half-open")
+    probe = begin(middleware)
+    assert middleware.circuits()[1] == ("http://cache.example", "half-open")
+    finish(probe, Response(200))
+    assert middleware.circuits()[1] == ("http://cache.example", "closed")
+
+
 def test_a_probe_that_fails_opens_it_again() -> None:
     clock = Clock()
     middleware, lines = breaker(clock=clock)
