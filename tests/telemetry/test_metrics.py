@@ -1,0 +1,159 @@
+"""Metrics: durations by the conventions, counts of what became of calls, and the states of circuits."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from opentelemetry.metrics import CallbackOptions
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from langcache import BreakerPolicy, LangCache, RetryPolicy, errors
+from langcache.telemetry import OpenTelemetry
+from langcache.telemetry.metrics import Circuits
+from langcache_transports.testing import FakeTransport
+from tests.telemetry.collecting import BUSY, HIT, MISS, Collected, cache_of
+
+CACHE = {"langcache.operation": "search", "langcache.cache_id": "c1"}
+SERIES = {
+    "http.request.method": "POST",
+    "url.template": "/v1/caches/{cache_id}/entries/search",
+    "server.address": "cache.example",
+    "server.port": 443,
+}
+
+
+def search(cache: LangCache, times: int = 1) -> None:
+    for _ in range(times):
+        with suppress(errors.LangCacheError):
+            cache.search(prompt="p")
+
+
+def test_hits_misses_errors_degraded_calls_and_retries_are_counted() -> None:
+    collected = Collected()
+    retries = RetryPolicy(max_attempts=2, initial_ms=0)
+    search(cache_of(collected, HIT, HIT, MISS, BUSY, MISS, BUSY, BUSY, retry_config=retries), 5)
+    search(cache_of(collected, errors.ConnectError("down"), on_failure="miss"))
+    found = collected.metrics()
+    assert found["langcache.hits"] == [(CACHE, 2)]
+    assert found["langcache.misses"] == [(CACHE, 2)]
+    assert found["langcache.retries"] == [(CACHE, 2)]
+    assert found["langcache.errors"] == [({**CACHE, "error.type": "503"}, 1)]
+    assert found["langcache.degraded"] == [({**CACHE, "error.type": "langcache.errors.ConnectError"}, 1)]
+
+
+def test_the_duration_is_the_conventions_histogram_in_seconds() -> None:
+    ticks = iter([10.0, 10.1, 10.2, 10.25])
+    collected = Collected()
+    plugin = collected.plugin(clock=lambda: next(ticks))
+    transport = FakeTransport([HIT])
+    LangCache("https://cache.example", "k", "c", transport=transport, plugins=[plugin]).search(prompt="p")
+    [(attributes, (count, total))] = collected.metrics()["http.client.request.duration"]
+    assert attributes == {**SERIES, "http.response.status_code": 200}
+    assert (count, total) == (1, pytest.approx(0.25))
+
+
+def test_the_buckets_are_those_of_the_conventions() -> None:
+    reader = InMemoryMetricReader()
+    transport = FakeTransport([HIT])
+    plugin = OpenTelemetry(None, MeterProvider([reader]))
+    LangCache("https://cache.example", "k", "c", transport=transport, plugins=[plugin]).search(prompt="p")
+    data: Any = reader.get_metrics_data()
+    metrics = {metric.name: metric for metric in data.resource_metrics[0].scope_metrics[0].metrics}
+    duration = metrics["http.client.request.duration"]
+    assert (duration.unit, duration.data.data_points[0].explicit_bounds[:3]) == ("s", (0.005, 0.01, 0.025))
+
+
+@pytest.mark.parametrize(
+    ("reply", "more"),
+    [
+        (BUSY, {"http.response.status_code": 503, "error.type": "503"}),
+        (errors.ReadTimeout("slow"), {"error.type": "langcache.errors.ReadTimeout"}),
+    ],
+)
+def test_the_duration_of_a_failure_says_what_it_was(reply: Any, more: dict[str, Any]) -> None:
+    collected = Collected()
+    search(cache_of(collected, reply))
+    [(attributes, _)] = collected.metrics()["http.client.request.duration"]
+    assert attributes == {**SERIES, **more}
+
+
+def test_calls_whose_spans_are_not_sampled_are_measured_all_the_same() -> None:
+    collected = Collected()
+    plugin = OpenTelemetry(TracerProvider(sampler=ALWAYS_OFF), collected.meters)
+    cache = LangCache("https://cache.example", "k", "c1", transport=FakeTransport([HIT, BUSY]), plugins=[plugin])
+    search(cache, 2)
+    found = collected.metrics()
+    assert (found["langcache.hits"], found["langcache.errors"]) == (
+        [(CACHE, 1)],
+        [({**CACHE, "error.type": "503"}, 1)],
+    )
+
+
+# Circuits
+
+SERVER = {"server.address": "cache.example", "server.port": 443}
+STATE = "langcache.breaker.state"
+
+
+def test_the_state_of_a_circuit_is_observed() -> None:
+    collected = Collected()
+    cache = cache_of(collected, MISS, BUSY, breaker=BreakerPolicy(consecutive_failures=1))
+    assert STATE not in collected.metrics()
+    search(cache)
+    assert collected.metrics()[STATE] == [(SERVER, 0)]
+    search(cache)
+    assert collected.metrics()[STATE] == [(SERVER, 2)]
+
+
+def test_a_circuit_that_may_be_tried_is_half_open() -> None:
+    collected = Collected()
+    cache = cache_of(collected, BUSY, breaker=BreakerPolicy(consecutive_failures=1, open_ms=0))
+    search(cache)
+    assert collected.metrics()[STATE] == [(SERVER, 1)]
+
+
+def test_of_several_circuits_to_a_server_the_worst_is_told() -> None:
+    """Of several clients, with a plugin each, too: a meter keeps one callback only."""
+    collected = Collected()
+    policy = BreakerPolicy(consecutive_failures=1)
+    clients = [cache_of(collected, reply, breaker=policy) for reply in (MISS, BUSY, MISS)]
+    for client in clients:
+        search(client)
+    assert collected.metrics()[STATE] == [(SERVER, 2)]
+
+
+def test_a_client_that_is_gone_is_observed_no_more() -> None:
+    collected = Collected()
+    cache = cache_of(collected, BUSY, breaker=BreakerPolicy(consecutive_failures=1))
+    search(cache)
+    del cache
+    gc.collect()
+    assert STATE not in collected.metrics()
+
+
+def test_clients_without_a_breaker_have_no_circuits() -> None:
+    collected = Collected()
+    search(cache_of(collected, MISS))
+    assert STATE not in collected.metrics()
+    search(cache_of(collected, MISS, without=["circuit_breaker"]))
+    assert STATE not in collected.metrics()
+
+
+def test_providers_do_not_see_one_anothers_circuits() -> None:
+    first, second = Collected(), Collected()
+    policy = BreakerPolicy(consecutive_failures=1)
+    cache, other = cache_of(first, BUSY, breaker=policy), cache_of(second, MISS, breaker=policy)
+    search(cache)
+    search(other)
+    assert first.metrics()[STATE] == [(SERVER, 2)]
+    assert second.metrics()[STATE] == [(SERVER, 0)]
+
+
+def test_nothing_is_observed_where_there_is_nothing() -> None:
+    assert list(Circuits().observe(CallbackOptions())) == []
