@@ -30,3 +30,19 @@ def test_the_chaos_soak_finds_nothing_wrong(tmp_path: Path) -> None:
         assert shown["served"] > 0
         assert shown["of them hit, %"] > 10
         assert f" {shown['calls']:,} |" in done.stdout
+
+
+def test_the_costs_of_observing_are_measured(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tests.benchmarks.observability", "--rounds", "2", "--json", str(found)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    measured = json.loads(found.read_text(encoding="utf-8"))
+    assert all(microseconds > 0 for microseconds in measured.values())
+    assert all(name in done.stdout for name in measured)
