@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from .errors import LangCacheError
 from .http import Request, Response, request_id_of
@@ -20,6 +21,8 @@ class Outcome:
     kind: Kind
     operation: str
     cache_id: str | None = None
+    transport: str | None = None
+    """What sent it, or was to send it."""
     request_id: str | None = None
     """The id that the client gave the call."""
     server_request_id: str | None = None
@@ -28,7 +31,7 @@ class Outcome:
     error: BaseException | None = None
     """What it failed with, or what it would have failed with where it is degraded."""
     entry_ids: tuple[str, ...] = ()
-    """The entries that were found, the best first, or the one that was stored."""
+    """The entries that were found, the best first, or the one that was stored, or was to be deleted."""
     similarity: float | None = None
     """Of the best entry that was found."""
     strategy: str | None = None
@@ -56,7 +59,7 @@ def outcome_of(request: Request, response: Response) -> Outcome:
         server_request_id=request_id_of(response.headers),
         attempts=response.extensions.get("attempts", 1),
         status_code=response.status_code,
-        **_found(entries or [], result),
+        **_found(request, entries or [], result),
         deleted=getattr(result, "deleted_entries_count", None),
         response_bytes=len(response.content),
     )
@@ -69,7 +72,7 @@ def outcome_of_error(request: Request, error: BaseException) -> Outcome:
 
 def _failed(request: Request, error: BaseException, kind: Kind) -> Outcome:
     if not isinstance(error, LangCacheError):
-        return Outcome(kind=kind, **_common(request), error=error)
+        return Outcome(kind=kind, **_common(request), error=error, entry_ids=_named(request))
     return Outcome(
         kind=kind,
         **_common(request),
@@ -77,6 +80,7 @@ def _failed(request: Request, error: BaseException, kind: Kind) -> Outcome:
         attempts=error.attempts,
         status_code=error.status_code or None,
         error=error,
+        entry_ids=_named(request),
         response_bytes=len(error.raw_response.content) if isinstance(error.raw_response, Response) else None,
     )
 
@@ -85,15 +89,21 @@ def _common(request: Request) -> dict[str, Any]:
     return {
         "operation": request.operation,
         "cache_id": request.options.get("cache_id"),
+        "transport": request.options.get("transport"),
         "request_id": request.options.get("request_id"),
         "request_bytes": len(request.content or b""),
     }
 
 
-def _found(entries: list[Any], result: object) -> dict[str, Any]:
+def _named(request: Request) -> tuple[str, ...]:
+    """Return the entry that the request itself names, in its path."""
+    return (unquote(request.url.rpartition("/")[2]),) if request.operation == "delete_by_id" else ()
+
+
+def _found(request: Request, entries: list[Any], result: object) -> dict[str, Any]:
     if not entries:
         entry_id = getattr(result, "entry_id", None)
-        return {"entry_ids": (entry_id,) if entry_id else ()}
+        return {"entry_ids": (entry_id,) if entry_id else _named(request)}
     best = entries[0]
     strategy = best.search_strategy
     return {

@@ -86,20 +86,23 @@ class Pipeline:
             self._transports.require_open()  # the client may be closed between two attempts
             return transport.send(request)
 
-        request = self._request(operation, arguments, options, self._settings.own_client)
+        deadline_at = self._deadline(options.deadline_ms)
+        request = self._request(operation, arguments, options, deadline_at, self._settings.own_client, transport)
         return _result(operation, run(self._handle(request), transmit))
 
     async def call_async(
         self, operation: Operation[Result], arguments: Mapping[str, Any], options: CallOptions
     ) -> Result:
         """Carry out `operation` in this task."""
-        request = self._request(operation, arguments, options, self._settings.own_async_client)
+        deadline_at = self._deadline(options.deadline_ms)
         transport = self._transports.asynchronous()  # the first call opens it, in the time of its deadline
 
         async def transmit(request: Request) -> Response:
             self._transports.require_open()
             return await transport.send(request)
 
+        own_client = self._settings.own_async_client
+        request = self._request(operation, arguments, options, deadline_at, own_client, transport)
         return _result(operation, await run_async(self._handle(request), transmit))
 
     def statistics(self) -> Statistics:
@@ -123,7 +126,13 @@ class Pipeline:
         return explain(self._roster, self._stages, self._transports.senders(), self._transports.options())
 
     def _request(
-        self, operation: Operation[Any], arguments: Mapping[str, Any], options: CallOptions, own_client: bool
+        self,
+        operation: Operation[Any],
+        arguments: Mapping[str, Any],
+        options: CallOptions,
+        deadline_at: float | None,
+        own_client: bool,
+        transport: object,
     ) -> Request:
         return operation.request(
             self._default_target() if options.server_url is None else self._other_target(options.server_url),
@@ -136,9 +145,10 @@ class Pipeline:
             options={
                 "cache_id": self._settings.cache_id,
                 "own_client": own_client,
+                "transport": self._transports.name_of(transport),
                 "retries": checked_retries("retries", options.retries),
                 "timeout_ms": self._settings.timeout_ms if options.timeout_ms is None else options.timeout_ms,
-                "deadline": self._deadline(options.deadline_ms),
+                "deadline": deadline_at,
                 "breaker": checked_breaker(options.breaker),
                 "on_failure": None if options.on_failure is None else checked_on_failure(options.on_failure),
                 "substitute": operation.substitute,
@@ -226,6 +236,7 @@ class Transports:
         self._sync: Transport | None = None
         self._async: AsyncTransport | None = None
         self._name = default
+        self._names: dict[int, str] = {}
         self._why = self._why_async = ""
         """Why the transports are these, for sync and for async calls, as the rest of a sentence."""
         try:
@@ -308,6 +319,13 @@ class Transports:
                 return found
         self._why_async = f"{before}the one for sync calls has no async form, so threads run it"
         return self._open_async(FALLBACK_ASYNC_TRANSPORT, unknown_as=self._name)
+
+    def name_of(self, transport: object) -> str:
+        """Return what `transport`, which is one of these, is called; it is worked out once."""
+        name = self._names.get(id(transport))
+        if name is None:
+            name = self._names[id(transport)] = describe(transport)
+        return name
 
     def senders(self) -> list[Sender]:
         """Return which transports there are, for sync calls and for async ones, and why these."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from langcache import LangCache, Middleware, Next, Request, Response, RetryPolicy, Steps, hookimpl
 from langcache.errors import ConnectError, LangCacheError
 from langcache.outcomes import Outcome, outcome_of, outcome_of_error
-from langcache_transports.testing import FakeTransport
+from langcache_transports.testing import AsyncFakeTransport, FakeTransport
 
 HIT = (
     b'{"data":[{"id":"e1","prompt":"p","response":"r","attributes":{},"similarity":0.9,"searchStrategy":"semantic"},'
@@ -95,6 +96,33 @@ def test_other_operations_are_done(
 ) -> None:
     seen = outcome(call, Response(200, {}, reply))
     assert (seen.kind, seen.entry_ids, seen.deleted) == ("done", entry_ids, deleted)
+
+
+@pytest.mark.parametrize("entry_id", ["e1", "a/b?c", "ä %2F", ".."])
+@pytest.mark.parametrize("reply", [Response(204), Response(404, {}, b"{}"), ConnectError("down")], ids=repr)
+def test_a_deletion_tells_which_entry_it_was_for_whatever_became_of_it(
+    entry_id: str, reply: Response | Exception
+) -> None:
+    replies = [reply] * 3 if isinstance(reply, Exception) else [reply]
+    seen = outcome(lambda cache: cache.delete_by_id(entry_id=entry_id), *replies)
+    assert seen.entry_ids == (entry_id,)
+
+
+def test_the_transport_is_named_for_sync_and_async_calls() -> None:
+    watching = Watching()
+    cache = LangCache(
+        "http://cache.example",
+        "k",
+        "c1",
+        transport=FakeTransport([Response(200, {}, HIT)]),
+        async_transport=AsyncFakeTransport([Response(404)]),
+        plugins=[watching],
+    )
+    search(cache)
+    with pytest.raises(LangCacheError):
+        asyncio.run(cache.search_async(prompt="p"))
+    module = "langcache_transports.testing.fake"
+    assert [seen.transport for seen in watching.seen] == [f"{module}.FakeTransport", f"{module}.AsyncFakeTransport"]
 
 
 def test_a_failure_tells_its_error() -> None:
