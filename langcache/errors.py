@@ -28,6 +28,7 @@
     |   |-- RemoteProtocolError            the answer is not valid HTTP
     |   |-- DecodingError                  the answer's body is not encoded as it says
     |   `-- ResponseTooLargeError          the answer's body is larger than is accepted
+    |-- AuditError                         the call could not be recorded
     |-- ConfigurationError (ValueError)    an argument or a setting cannot work; nothing was sent
     |   |-- UnknownTransportError
     |   `-- PluginError
@@ -54,6 +55,7 @@ from .models import problems
 
 __all__ = [
     "APIError",
+    "AuditError",
     "AuthenticationError",
     "AuthenticationErrorResponseContent",
     "AuthenticationErrorResponseContentData",
@@ -463,6 +465,21 @@ class ResponseTooLargeError(RequestError):
     """The answer's body is larger than is accepted; the rest of it was not read."""
 
     retryable = False
+
+
+class AuditError(LangCacheError):
+    """The call could not be recorded, and whoever set up the audit wants no call without a record.
+
+    `nothing_sent` says whether it was refused before anything was sent. Where it was not, and there was an answer,
+    that is the `raw_response`; where there was none, the error that the call ended with is the ``__cause__``.
+    """
+
+    nothing_sent = True
+
+    def __init__(self, message: str, raw_response: RawResponse | None = None, nothing_sent: bool = True) -> None:
+        super().__init__(message, raw_response)
+        self.retryable = False
+        self.nothing_sent = nothing_sent
 
 
 class ConfigurationError(LangCacheError, ValueError):

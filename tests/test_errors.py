@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from langcache import Headers, Response, errors
 from langcache.errors import (
     APIError,
+    AuditError,
     AuthenticationError,
     BadRequestError,
     CircuitOpen,
@@ -332,6 +333,7 @@ TREE: tuple[tuple[type[LangCacheError], tuple[type[BaseException], ...]], ...] =
     (RemoteProtocolError, (RequestError,)),
     (DecodingError, (RequestError,)),
     (ResponseTooLargeError, (RequestError,)),
+    (AuditError, (LangCacheError,)),
     (ConfigurationError, (LangCacheError, ValueError)),
     (UnknownTransportError, (ConfigurationError,)),
     (PluginError, (ConfigurationError,)),
@@ -380,6 +382,7 @@ def test_the_other_statuses_are_not_retryable(status: int) -> None:
         (RemoteProtocolError, None),
         (DecodingError, None),
         (ResponseTooLargeError, False),
+        (AuditError, False),
         (ConfigurationError, False),
         (UnknownTransportError, False),
         (PluginError, False),
@@ -560,6 +563,14 @@ def test_a_missing_response_has_a_message_of_its_own() -> None:
     assert NoResponseError().status_code == 0
 
 
+def test_an_audit_error_is_never_repeated_and_keeps_an_answer_that_came() -> None:
+    refused = AuditError("down")
+    assert (refused.nothing_sent, refused.retryable, refused.raw_response) == (True, False, None)
+    late = AuditError("down", Response(503, {}, b"busy"), nothing_sent=False)
+    assert (late.nothing_sent, late.retryable, late.body, str(late)) == (False, False, "busy", "down")
+    assert pickled(late).nothing_sent is False
+
+
 # Pickles and copies
 
 
@@ -585,6 +596,8 @@ EXAMPLES: tuple[LangCacheError, ...] = (
         for kind, _ in TREE
         if issubclass(kind, (RequestError, ConfigurationError, ClientClosedError, UnexpectedAwaitableError))
     ),
+    AuditError("boom"),
+    AuditError("boom", Response(200, {}, b"{}"), nothing_sent=False),
     LangCacheError("boom"),
     LangCacheError("boom", Response(404, {"X-One": "1"}, b"gone"), "mine"),
     NoResponseError(),

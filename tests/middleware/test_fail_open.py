@@ -43,6 +43,7 @@ CALLERS = [
     *(failure(status) for status in (301, 400, 401, 403, 404, 409, 413, 418)),
     errors.ConfigurationError("wrong"),
     errors.ClientClosedError("closed"),
+    errors.AuditError("not recorded"),
     LookupError("a provider's"),
     KeyboardInterrupt(),
 ]
