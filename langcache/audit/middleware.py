@@ -1,0 +1,193 @@
+"""The middleware: around a call, and around each attempt, that which makes its record of what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar, Union
+
+from ..errors import AuditError, PluginError
+from ..http import Request, Response
+from ..outcomes import Outcome, outcome_of, outcome_of_error
+from ..steps import Next, Steps, resolve
+from .actors import actor as current_actor
+from .admission import Admission, Ticket
+from .prompts import Treatment, treated
+from .records import AuditRecord, record_of
+
+T = TypeVar("T")
+
+ActorSource = Union[str, Callable[[], Union[str, Awaitable[Union[str, None]], None]], None]
+"""Who calls: a name, or a plain or async callable that returns it, or None where it is not known."""
+
+
+class Call:
+    """What the attempts of a call have to know of it, and their records, which wait for that of the call."""
+
+    __slots__ = ("actor", "attempts", "is_over", "records")
+
+    def __init__(self, actor: str | None) -> None:
+        self.actor = actor
+        self.attempts = 0
+        self.records: list[AuditRecord] = []
+        self.is_over = False
+
+
+Make = Callable[[], AuditRecord]
+Keep = Callable[[Make, bool], Steps[Union[str, None]]]
+"""Takes what makes a record, and whether it may be waited for; returns why it is not kept though it has to be."""
+
+
+class Recording:
+    """Records what becomes of what is inside; `wall` and `clock` give seconds, of the day and of a stopwatch."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.admission = admission
+        self._wall = wall
+        self._clock = clock
+
+    def perform(
+        self, request: Request, call_next: Next, record: Callable[..., AuditRecord], keep: Keep
+    ) -> Steps[Response]:
+        """Pass `request` on, and keep the record of what became of it; raises AuditError where that cannot be."""
+        began, start = self._wall(), self._clock()
+
+        def make(read: Callable[[], Outcome]) -> AuditRecord:
+            return record(read(), began=began, seconds=self._clock() - start)
+
+        try:
+            response = yield from call_next(request)
+        except Exception as error:
+            problem = yield from keep(partial(make, partial(outcome_of_error, request, error)), True)
+            if problem is not None:
+                raise _late(request, problem, None) from error
+            raise
+        except BaseException as error:  # who is interrupted or cancelled waits for nothing, and is told nothing else
+            yield from keep(partial(make, partial(outcome_of_error, request, error)), False)
+            raise
+        problem = yield from keep(partial(make, partial(_outcome, request, response)), True)
+        if problem is not None:
+            raise _late(request, problem, response)
+        return response
+
+    def keep(self, ticket: Ticket, call: Call | None, make: Make, waits: bool) -> Steps[str | None]:
+        """Keep the record of a call, behind those of its attempts."""
+        earlier: list[AuditRecord] = []
+        if call is not None:
+            call.is_over = True
+            earlier = call.records
+        try:
+            records = (*earlier, make())
+        except Exception as error:  # noqa: BLE001 - what is inside is anybody's
+            return self.admission.lose(ticket, len(earlier) + 1, error)
+        return (yield from self.admission.keep(ticket, records, waits))
+
+
+def _outcome(request: Request, response: object) -> Outcome:
+    if isinstance(response, Response):
+        return outcome_of(request, response)
+    return outcome_of_error(request, PluginError("a middleware returned no response"))  # whoever asked is told so
+
+
+def _late(request: Request, problem: str, response: object) -> AuditError:
+    answer = response if isinstance(response, Response) else None
+    name = request.operation
+    return AuditError(f"{name}: it was made, but is not recorded: {problem}", answer, nothing_sent=False)
+
+
+class CallAudit:
+    """Makes the record of each call, for whom the `source` of actors names, with its prompt as that is `treated`.
+
+    An actor in the context stands before the source. Attempts find under `key` in the request's options what they have
+    to know; None is for attempts that are not recorded.
+    """
+
+    def __init__(self, recording: Recording, source: ActorSource, treatment: Treatment, key: str | None) -> None:
+        self._recording = recording
+        self._source = source
+        self._treatment: Treatment = treatment
+        self._key = key
+
+    def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
+        """Record this call; raises AuditError, before anything is sent, where it cannot be and has to be."""
+        actor: str | None
+        if isinstance(self._source, str) and current_actor.get() is None:
+            actor = self._source
+        else:
+            actor = yield from self._tried(request, "who calls", self._who())
+        prompt = None
+        if self._treatment != "none":
+            prompt = yield from self._tried(request, "the prompt", treated(self._treatment, request))
+        ticket = yield from self._recording.admission.admit(request)
+        call = None
+        if self._key is not None:
+            call = Call(actor)
+            request = request.with_options(**{self._key: call})
+        record = partial(record_of, "call", actor=actor, prompt=prompt)
+        keep = partial(self._recording.keep, ticket, call)
+        return (yield from self._recording.perform(request, call_next, record, keep))
+
+    def _who(self) -> Steps[str | None]:
+        actor: object = current_actor.get()
+        if actor is None and self._source is not None:
+            source = self._source
+            actor = (yield from resolve(source)) if callable(source) else source
+        if actor is None or isinstance(actor, str):
+            return actor
+        raise TypeError(f"an actor must be a string, not {type(actor).__name__}")
+
+    def _tried(self, request: Request, what: str, steps: Steps[T]) -> Steps[T | None]:
+        """Return what `steps` do, or None where they fail and that is to stop no call."""
+        admission = self._recording.admission
+        try:
+            return (yield from steps)
+        except Exception as error:
+            if admission.strict:
+                raise AuditError(
+                    f"{request.operation}: not sent, because it cannot be recorded: {_untold(what, error)}"
+                ) from error
+            admission.writers.get().warn(AuditError(_untold(what, error)))
+            return None
+
+
+def _untold(what: str, error: Exception) -> str:
+    return f"{what} cannot be told: {type(error).__name__} was raised"
+
+
+class AttemptAudit:
+    """Makes the record of each attempt, for which its call has taken room; it is written with that of the call."""
+
+    def __init__(self, recording: Recording, key: str) -> None:
+        self._recording = recording
+        self._key = key
+
+    def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
+        """Record this attempt."""
+        known = request.options.get(self._key)
+        if isinstance(known, Call) and not known.is_over:
+            call, keep = known, partial(self._keep, known)
+        else:  # a request that some middleware makes on its own
+            call = Call(current_actor.get())
+            ticket = yield from self._recording.admission.admit(request)
+            keep = partial(self._recording.keep, ticket, None)
+        call.attempts += 1
+        record = partial(record_of, "attempt", actor=call.actor, attempt=call.attempts)
+        return (yield from self._recording.perform(request, call_next, record, keep))
+
+    def _keep(self, call: Call, make: Make, waits: bool) -> Steps[str | None]:
+        admission = self._recording.admission
+        without_room = Ticket(admission.writers.get(), has_room=False)
+        try:
+            record = make()
+        except Exception as error:  # noqa: BLE001 - what is inside is anybody's
+            return admission.lose(without_room, 1, error)
+        if call.is_over:  # it did not wait for this attempt
+            return (yield from admission.keep(without_room, [record], waits))
+        call.records.append(record)
+        return None

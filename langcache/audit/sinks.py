@@ -1,0 +1,129 @@
+"""Sinks: what records are written to. They are called by one thread of the audit's, and never by a caller's."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Union, runtime_checkable
+
+from ..errors import AuditError, ConfigurationError, describe
+from .records import AuditRecord
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """What records are written to; any object with these methods is one.
+
+    An exception's text is shown in logs and errors where it is an `AuditError`; of another one only the class is,
+    because its text could quote a record.
+    """
+
+    def check(self) -> None:
+        """Raise an exception where no record could be written now."""
+        ...
+
+    def write(self, records: Sequence[AuditRecord]) -> int:
+        """Write as many of `records` as can be, from the first on, and return how many; raise where it is none.
+
+        There is at least one. Those that were not written are given again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open; a later `write` opens it again."""
+        ...
+
+
+SinkLike = Union[Sink, Callable[[AuditRecord], object]]
+"""A sink, or a callable that takes one record at a time and raises where it cannot keep it."""
+
+
+class CallableSink:
+    """Gives each record to `take`; a record counts as written when that returns."""
+
+    def __init__(self, take: Callable[[AuditRecord], object]) -> None:
+        self._take = take
+
+    def check(self) -> None:
+        """Do nothing: whether a callable works, only a record can tell."""
+
+    def write(self, records: Sequence[AuditRecord]) -> int:
+        """Give the records to the callable, one by one."""
+        return _one_by_one(self._give, records)
+
+    def _give(self, record: AuditRecord) -> None:
+        try:
+            result = self._take(record)
+        except Exception as error:
+            raise AuditError(f"{describe(self._take)} raised {type(error).__name__}") from error
+        if inspect.isawaitable(result):  # nobody here awaits it, so that the record would be lost unseen
+            if inspect.iscoroutine(result):
+                result.close()
+            raise AuditError(f"{describe(self._take)} is async: it returned an awaitable; give a plain callable")
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def __repr__(self) -> str:
+        return f"CallableSink({describe(self._take)})"
+
+
+class LoggerSink:
+    """Logs each record in its JSON form with a `logging.Logger`; the record itself is the log record's ``audit``.
+
+    The standard library hides the errors of a logger's handlers, so that a failing one cannot be told from one that
+    works. What can be told is that nobody listens: then records cannot be written.
+    """
+
+    def __init__(self, logger: str | logging.Logger = "langcache.audit", level: int = logging.INFO) -> None:
+        self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
+        self._level = level
+
+    def check(self) -> None:
+        """Raise AuditError where the logger has no handler, or leaves out the level."""
+        name = self._logger.name
+        if not self._logger.isEnabledFor(self._level):
+            raise AuditError(f"The logger {name!r} leaves out {logging.getLevelName(self._level)}; set its level")
+        if not self._logger.hasHandlers():
+            raise AuditError(f"The logger {name!r} has no handler; add one")
+
+    def write(self, records: Sequence[AuditRecord]) -> int:
+        """Log the records, one by one."""
+        self.check()
+        return _one_by_one(self._log, records)
+
+    def _log(self, record: AuditRecord) -> None:
+        self._logger.log(self._level, "%s", record.json(), extra={"audit": record})
+
+    def close(self) -> None:
+        """Do nothing: handlers are their owner's."""
+
+    def __repr__(self) -> str:
+        return f"LoggerSink({self._logger.name!r})"
+
+
+def _one_by_one(take: Callable[[AuditRecord], Any], records: Sequence[AuditRecord]) -> int:
+    for number, record in enumerate(records):
+        try:
+            take(record)
+        except BaseException:  # noqa: PERF203 - those before it are written, and the error comes again
+            if number:
+                return number
+            raise
+    return len(records)
+
+
+def sink_of(given: SinkLike) -> Sink:
+    """Return the argument `sink` as a sink; raises ConfigurationError where it is none."""
+    if isinstance(given, type):
+        raise ConfigurationError(f"sink: {describe(given)} is a class; hand in an instance")
+    if isinstance(given, Sink):
+        return given
+    if callable(given):
+        return CallableSink(given)
+    if isinstance(given, logging.Logger):
+        raise ConfigurationError("sink: wrap the logger in LoggerSink(logger)")
+    raise ConfigurationError(
+        f"sink must have write(records), check() and close(), or be a callable, not {type(given).__name__}"
+    )

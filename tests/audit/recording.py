@@ -1,0 +1,123 @@
+"""What the tests of the audit share: records, and sinks that a test looks into, makes fail, or holds up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from langcache import Request, Response
+from langcache.audit import AuditRecord
+from langcache.audit.records import record_of
+from langcache.audit.room import Room
+from langcache.audit.sinks import Sink
+from langcache.audit.writer import Writer
+from langcache.outcomes import Outcome
+from langcache_transports.testing import FakeTransport
+
+NOTHING = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
+KEY = b"a key of enough bytes"
+
+
+def record(number: int = 0, **changes: Any) -> AuditRecord:
+    """Return a record that can be told from those of other numbers."""
+    made = record_of("call", Outcome("miss", "search", request_id=str(number)), began=0.0, seconds=0.25, actor=None)
+    return replace(made, **changes)
+
+
+def numbers(records: Sequence[AuditRecord]) -> list[int]:
+    """Return the numbers of such records."""
+    return [int(made.request_id or "-1") for made in records]
+
+
+def answering(request: Request) -> Response:
+    """Answer every search with a miss."""
+    return NOTHING
+
+
+def transport() -> FakeTransport:
+    """Return a transport that finds nothing."""
+    return FakeTransport(answering)
+
+
+class Kept:
+    """A sink that keeps records in memory, and does not where it is told to fail."""
+
+    def __init__(self) -> None:
+        self.records: list[AuditRecord] = []
+        self.error: Exception | None = None
+        self.checks = 0
+        self.closed = 0
+
+    def check(self) -> None:
+        self.checks += 1
+        if self.error is not None:
+            raise self.error
+
+    def write(self, records: Sequence[AuditRecord]) -> int:
+        if self.error is not None:
+            raise self.error
+        self.records += records
+        return len(records)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Stuck(Kept):
+    """The same, but each write waits until the test lets it go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+
+    def write(self, records: Sequence[AuditRecord]) -> int:
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return super().write(records)
+
+
+class Losses:
+    """What a writer told."""
+
+    def __init__(self) -> None:
+        self.lost: list[tuple[str, int]] = []
+
+    def __call__(self, error: BaseException, lost: int) -> None:
+        self.lost.append((str(error), lost))
+
+
+class NotStarted(threading.Thread):
+    """A thread whose work the test does."""
+
+    def is_alive(self) -> bool:
+        return True
+
+    def join(self, timeout: float | None = None) -> None:
+        pass
+
+
+def by_hand(sink: Sink, size: int = 10, holds: bool = True, drops: bool = False, tell: Any = None) -> Writer:
+    vouched = 1.0 if holds else None
+    return Writer(sink, Room(size, vouched, drops), holds, tell or Losses(), start=lambda serve: NotStarted())
+
+
+class Threads:
+    """The threads that began since it was made; those of other tests come and go as they like."""
+
+    def __init__(self) -> None:
+        self._before = set(threading.enumerate())
+
+    def __call__(self) -> int:
+        return len(set(threading.enumerate()) - self._before)
+
+
+def until(condition: Any, seconds: float = 20.0) -> None:
+    """Wait for what another thread or process does; it is looked at again and again, because nothing tells of it."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.001)

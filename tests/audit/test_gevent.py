@@ -1,0 +1,34 @@
+"""Programs that gevent has patched: the writing thread is a greenlet, and holds nobody up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from langcache.audit import verify
+from tests.transports.programs import output_of
+
+pytest.importorskip("gevent", reason="gevent is not installed, or not for this interpreter", exc_type=ImportError)
+
+
+def test_greenlets_share_an_audit_and_the_end_of_the_process_writes_the_rest(tmp_path: Path) -> None:
+    program = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import gevent
+from langcache import LangCache
+from langcache.audit import Audit, Chain, JsonLinesFile
+from tests.audit.recording import transport
+
+audit = Audit(JsonLinesFile(sys.argv[1], chain=Chain()), attempts=True, queue_size=50, wait_ms=60_000)
+cache = LangCache("http://cache.example", "k", "c", transport=transport(), plugins=[audit])
+gevent.joinall([gevent.spawn(cache.search, prompt="p") for _ in range(200)], raise_error=True)
+print(audit.flush(60_000), audit.stats().written)
+cache.search(prompt="p")
+"""
+    path = tmp_path / "audit.jsonl"
+    assert output_of(program, str(path)) == ("True 400\n", "")
+    found = verify([path])
+    assert (found.is_whole, found.records) == (True, 402)

@@ -1,0 +1,117 @@
+"""Sinks: callables, loggers, and what is none."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from langcache.audit import AuditRecord, JsonLinesFile, LoggerSink, Sink
+from langcache.audit.sinks import CallableSink, sink_of
+from langcache.errors import AuditError, ConfigurationError
+from tests.audit.recording import Kept, numbers, record
+
+
+def test_a_callable_is_given_each_record() -> None:
+    taken: list[AuditRecord] = []
+    sink = sink_of(taken.append)
+    sink.check()
+    assert sink.write([record(1), record(2)]) == 2
+    sink.close()
+    assert numbers(taken) == [1, 2]
+
+
+def test_what_a_callable_raises_is_told_without_its_text_and_those_before_it_are_written() -> None:
+    taken: list[AuditRecord] = []
+
+    def take(made: AuditRecord) -> None:
+        if made.request_id == "3":
+            raise ValueError("a prompt")
+        taken.append(made)
+
+    sink = CallableSink(take)
+    assert sink.write([record(1), record(2), record(3), record(4)]) == 2
+    with pytest.raises(AuditError, match=r"take raised ValueError$") as caught:
+        sink.write([record(3), record(4)])
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert numbers(taken) == [1, 2]
+
+
+def test_a_callable_that_is_async_is_told_and_loses_nothing_unseen() -> None:
+    async def take(made: AuditRecord) -> None:
+        pass
+
+    with pytest.raises(AuditError, match="take is async"):
+        CallableSink(take).write([record()])
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """A logger of the test's own, which nobody listens to yet."""
+    logger = logging.getLogger("audit.of.a.test")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    yield logger
+    logger.handlers.clear()
+
+
+class Listening(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(record)
+
+
+def test_a_logger_gets_the_json_form_and_the_record(logger: logging.Logger) -> None:
+    handler = Listening()
+    logger.addHandler(handler)
+    made = record(actor="100 %s")
+    assert LoggerSink(logger, logging.WARNING).write([made, made]) == 2
+    first, _ = handler.seen
+    assert json.loads(first.getMessage()) == made.as_dict()
+    assert (first.audit, first.levelno, first.name) == (made, logging.WARNING, "audit.of.a.test")
+
+
+def test_a_logger_that_nobody_listens_to_is_no_sink_that_works(logger: logging.Logger) -> None:
+    sink = LoggerSink(logger)
+    logger.handlers.clear()  # pytest's own
+    with pytest.raises(AuditError, match=r"'audit\.of\.a\.test' has no handler"):
+        sink.check()
+    logger.addHandler(Listening())
+    sink.check()
+    logger.setLevel(logging.WARNING)
+    for attempt in (sink.check, lambda: sink.write([record()])):
+        with pytest.raises(AuditError, match="leaves out INFO; set its level"):
+            attempt()
+
+
+def test_the_logger_may_be_named() -> None:
+    assert repr(LoggerSink()) == "LoggerSink('langcache.audit')"
+    assert repr(LoggerSink("mine")) == "LoggerSink('mine')"
+
+
+def test_any_object_with_the_methods_is_a_sink() -> None:
+    kept = Kept()
+    assert isinstance(kept, Sink)
+    assert sink_of(kept) is kept
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (None, "sink must have"),
+        ("audit.jsonl", "sink must have"),
+        (JsonLinesFile, "is a class; hand in an instance"),
+        (logging.getLogger("x"), r"wrap the logger in LoggerSink\(logger\)"),
+    ],
+)
+def test_what_is_no_sink_is_refused(wrong: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        sink_of(wrong)

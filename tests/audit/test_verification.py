@@ -1,0 +1,232 @@
+"""Verification: what is altered, missing or reordered is found, and where nothing is, nothing is found."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langcache.audit import Chain, Finding, Head, Verification, verify
+from langcache.audit.chain import START
+from langcache.audit.verification import MOST_FINDINGS, Verifier
+from tests.audit.recording import KEY, record
+
+CHAINS = [Chain(), Chain(KEY)]
+
+
+def chained(count: int, chain: Chain = CHAINS[0], start: Head = START) -> list[bytes]:
+    lines: list[bytes] = []
+    head = start
+    for number in range(count):
+        line, head = chain.link(record(number).json(), head)
+        lines.append(line)
+    return lines
+
+
+def verified(lines: list[bytes], chain: Chain = CHAINS[0], after: str | None = None) -> Verification:
+    verifier = Verifier(chain, after)
+    for number, line in enumerate(lines, 1):
+        verifier.read("f", number, line)
+    return verifier.finish()
+
+
+def problems(lines: list[bytes], chain: Chain = CHAINS[0]) -> list[tuple[int, str]]:
+    return [(finding.line, finding.problem) for finding in verified(lines, chain).findings]
+
+
+def hash_of(line: bytes) -> str:
+    return line[-66:-2].decode()
+
+
+chains = st.sampled_from(CHAINS)
+
+
+@given(st.integers(0, 30), chains)
+def test_a_chain_that_is_as_it_was_written_is_whole(count: int, chain: Chain) -> None:
+    lines = chained(count, chain)
+    found = verified(lines, chain)
+    assert found.is_whole
+    assert found.findings == ()
+    assert (found.records, found.last) == (count, Head(count, hash_of(lines[-1])) if count else None)
+
+
+@given(st.data(), st.integers(1, 12), chains)
+def test_an_altered_line_is_found_where_it_is(data: st.DataObject, count: int, chain: Chain) -> None:
+    """Whichever byte of it is another one, is taken out or put in."""
+    lines = chained(count, chain)
+    index = data.draw(st.integers(0, count - 1))
+    line = bytearray(lines[index])
+    position = data.draw(st.integers(0, len(line) - 1))
+    change = data.draw(st.sampled_from(["other", "out", "in"]))
+    if change == "other":
+        line[position] ^= data.draw(st.integers(1, 255))
+    elif change == "out":
+        del line[position]
+    else:
+        line.insert(position, data.draw(st.integers(0, 255)))
+    lines[index] = bytes(line)
+    found = verified(lines, chain)
+    assert not found.is_whole
+    # A line break that comes in makes two lines of one only where it is read from a file.
+    assert {finding.line for finding in found.findings} == {index + 1}
+    assert found.findings[0].problem in ("altered", "not JSON", "not chained")
+
+
+@given(st.data(), st.integers(2, 12), chains)
+def test_a_missing_line_is_found_where_it_was(data: st.DataObject, count: int, chain: Chain) -> None:
+    lines = chained(count, chain)
+    index = data.draw(st.integers(0, count - 2))
+    del lines[index]
+    [finding] = verified(lines, chain).findings
+    assert (finding.line, finding.problem) == (index + 1, "missing")
+    assert finding.text == f"record {index + 1} is missing before this line"
+
+
+@given(st.data(), st.integers(2, 12), chains)
+def test_reordered_lines_are_found(data: st.DataObject, count: int, chain: Chain) -> None:
+    lines = chained(count, chain)
+    shuffled = data.draw(st.permutations(lines))
+    found = verified(shuffled, chain)
+    assert found.is_whole == (shuffled == lines)
+    assert {finding.problem for finding in found.findings} <= {"reordered"}
+
+
+@given(st.data(), st.integers(1, 12), chains)
+def test_a_repeated_line_is_found(data: st.DataObject, count: int, chain: Chain) -> None:
+    lines = chained(count, chain)
+    again = data.draw(st.integers(0, count - 1))
+    where = data.draw(st.integers(again + 1, count))
+    lines.insert(where, lines[again])
+    assert problems(lines, chain) == [(where + 1, "reordered")]
+
+
+@given(st.data(), st.integers(1, 8), chains)
+def test_whatever_is_done_to_all_lines_but_for_cutting_off_the_end_is_found(
+    data: st.DataObject, count: int, chain: Chain
+) -> None:
+    """Any list of lines, whole or damaged, in any order and number, is whole only as a beginning of what there was."""
+    lines = chained(count, chain)
+    strange = [*lines, *(line[1:] for line in lines), *(line.replace(b"miss", b"hits") for line in lines), b"", b"{}"]
+    chosen = data.draw(st.lists(st.sampled_from(strange), max_size=count + 2))
+    assert verified(chosen, chain).is_whole == (chosen == lines[: len(chosen)])
+
+
+def test_an_alteration_with_a_hash_of_its_own_is_found_in_the_line_behind_it() -> None:
+    """As somebody makes it who can compute hashes, and does so for one line."""
+    lines = chained(5)
+    head = Head(2, hash_of(lines[1]))
+    lines[2], _ = Chain().link(record(2, actor="eve").json(), head)
+    [finding] = verified(lines).findings
+    assert (finding.line, finding.problem) == (4, "altered")
+    assert finding.text == "record 4 was not written behind record 3 as that is now"
+
+
+def test_without_a_key_who_computes_all_hashes_anew_is_not_found_and_with_one_he_is() -> None:
+    """The documentation says so."""
+    forged = chained(5)
+    assert verified(forged, Chain()).is_whole
+    assert verified(forged, Chain(KEY)).problems == 5
+
+
+def test_what_is_cut_off_is_only_found_by_who_knows_the_end(tmp_path: Path) -> None:
+    lines = chained(5)
+    file = tmp_path / "audit.jsonl"
+    file.write_bytes(b"".join(line + b"\n" for line in lines[:3]))
+    last = hash_of(lines[4])
+    assert verify([file]).is_whole
+    [finding] = verify([file], expect_last=last).findings
+    assert finding == Finding(
+        str(file), 3, "missing", f"the last record, 3, has the hash {hash_of(lines[2])}, and not {last}"
+    )
+    [finding] = verify([file], expect_records=5).findings
+    assert (finding.line, finding.text) == (3, "there are 3 records, and not 5")
+    assert verify([file], expect_last=hash_of(lines[2]), expect_records=3).is_whole
+
+
+def test_an_empty_file_is_whole_but_where_something_is_expected(tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+    file.touch()
+    assert verify([file]) == Verification(0, None)
+    assert not verify([file], expect_last="0" * 64).is_whole
+    assert not verify([file], expect_records=1).is_whole
+
+
+def test_several_files_are_one_chain_and_lines_are_told_with_their_file(tmp_path: Path) -> None:
+    lines = chained(6)
+    first, second = tmp_path / "b", tmp_path / "a"
+    first.write_bytes(b"".join(line + b"\n" for line in lines[:3]))
+    second.write_bytes(b"".join(line + b"\n" for line in lines[3:]))
+    assert verify([first, second]).is_whole
+    assert not verify([second, first]).is_whole
+    first.write_bytes(b"".join(line + b"\n" for line in [lines[0].replace(b"miss", b"hits"), lines[1]]))
+    found = verify([first, second])
+    where = [(finding.file, finding.line, finding.problem) for finding in found.findings]
+    assert where == [(str(first), 1, "altered"), (str(second), 1, "missing")]
+
+
+def test_files_that_continue_others_are_verified_behind_those(tmp_path: Path) -> None:
+    lines = chained(6)
+    file = tmp_path / "audit.jsonl"
+    file.write_bytes(b"".join(line + b"\n" for line in lines[3:]))
+    [finding] = verify([file]).findings
+    assert (finding.line, finding.text) == (1, "records 1 to 3 are missing before this line")
+    assert verify([file], after=hash_of(lines[2])).is_whole
+    [finding] = verify([file], after=hash_of(lines[1])).findings
+    assert (finding.line, finding.problem) == (1, "missing")
+
+
+def test_a_damaged_first_line_behind_other_files_is_one_finding() -> None:
+    lines = chained(6)
+    behind = [lines[3][1:], *lines[4:]]
+    found = verified(behind, after=hash_of(lines[2]))
+    assert [(finding.line, finding.problem) for finding in found.findings] == [(1, "not JSON")]
+
+
+def test_the_last_line_may_lack_its_line_break(tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+    file.write_bytes(b"\n".join(chained(3)))
+    assert verify([file]).is_whole
+
+
+@pytest.mark.parametrize("end", [b"\r", b" ", b"\n", b"\x00"])
+def test_nothing_may_be_added_to_a_line(end: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+    file.write_bytes(b"".join(line + end + b"\n" for line in chained(3)))
+    assert verify([file]).problems == 3
+
+
+def test_records_without_a_chain_are_told_as_such() -> None:
+    assert problems([record(1).json().encode()]) == [(1, "not chained")]
+
+
+def test_damage_and_a_gap_are_told_apart() -> None:
+    """Of two lines of which one is damaged and one gone, it is known that one is gone, and not which."""
+    lines = chained(5)
+    found = verified([lines[0], b"?", *lines[3:]])
+    assert [finding.text for finding in found.findings] == [
+        "the line of 1 bytes is no JSON object",
+        "1 of the records 2 to 3 is missing before this line",
+    ]
+    assert problems([lines[0], b"?", b"?", *lines[3:]]) == [(2, "not JSON"), (3, "not JSON")]
+    assert problems([lines[0], b"?", *lines[1:]]) == [(2, "not JSON")]
+
+
+def test_of_many_findings_the_first_are_kept_and_all_are_counted() -> None:
+    found = verified(chained(MOST_FINDINGS * 3), Chain(KEY))
+    assert (len(found.findings), found.problems) == (MOST_FINDINGS, MOST_FINDINGS * 3)
+    assert [finding.line for finding in found.findings] == list(range(1, MOST_FINDINGS + 1))
+
+
+def test_a_hostile_order_is_verified_in_time() -> None:
+    """What would take the square of the lines takes seconds for ten thousand."""
+    lines = chained(10_000)
+    random.Random(7).shuffle(lines)  # noqa: S311 - no secret
+    assert verified(lines).problems > 9_000
+
+
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"none\.jsonl"):
+        verify([tmp_path / "none.jsonl"])
