@@ -15,10 +15,10 @@ from . import doctor
 def _commands() -> tuple[ModuleType, ...]:
     """Return the commands: in a damaged installation, in which not all can be imported, the one that tells how."""
     try:
-        from . import demo, plugins
+        from . import audit, demo, plugins
     except ImportError:
         return (doctor,)
-    return demo, doctor, plugins
+    return demo, doctor, plugins, audit
 
 
 _COMMANDS = _commands()
