@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -47,9 +47,21 @@ class JsonLinesFile:
         if chain is not None and not isinstance(chain, Chain):
             raise ConfigurationError(f"chain must be a Chain, or None for none, not {type(chain).__name__}")
         self.path = Path(path).absolute()
+        self._options = {
+            "path": str(self.path),
+            "max_bytes": max_bytes,
+            "rotate": rotate,
+            "keep": keep,
+            "fsync": fsync,
+            "chain": chain is not None,
+        }
         rotation = Rotation(max_bytes, rotate, keep)
         # A lock of the operating system's belongs to what was opened, which a forked child would share.
         self._own = PerProcess(partial(Appender, self.path, rotation, fsync, mode, chain), Appender.abandon)
+
+    def options(self) -> Mapping[str, object]:
+        """Return what `LangCache.explain` tells of it."""
+        return self._options
 
     def check(self) -> None:
         """Raise AuditError where the file cannot be opened, or its disk has no space left."""

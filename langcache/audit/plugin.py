@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from functools import partial
 from itertools import count
 from types import TracebackType
@@ -91,6 +92,15 @@ class Audit:
         self._seconds = _seconds("wait_ms", wait_ms)
         strict = on_error == "raise"
         policy: WhenFull = when_full or ("block" if strict else "drop")
+        self._options: dict[str, object] = {
+            "sink": self._sink,
+            "prompts": treatment if isinstance(treatment, str) else treatment.form,
+            "attempts": attempts,
+            "on_error": on_error,
+            "when_full": policy,
+            "queue_size": queue_size,
+            "confirm": confirm,
+        }
         vouched = _seconds("check_ms", check_ms) if strict else None
         # Threads do not survive a fork, and what is queued is written by the process that queued it.
         self._writers = PerProcess(partial(_writer, self._sink, queue_size, vouched, policy == "drop", strict))
@@ -109,6 +119,11 @@ class Audit:
     def langcache_attempt_middleware(self) -> Middleware | None:
         """Record attempts too, where that is wanted."""
         return None if self._key is None else AttemptAudit(self._recording, self._key)
+
+    def options(self) -> Mapping[str, object]:
+        """Return what `LangCache.explain` tells of it."""
+        tell = getattr(self._sink, "options", dict[str, object])
+        return {**self._options, **tell()}
 
     def stats(self) -> AuditStats:
         """Return what became of the records of this process."""

@@ -170,6 +170,16 @@ def test_it_stands_inside_of_identity_and_outside_of_fail_open() -> None:
     assert places == sorted(places)
 
 
+def test_the_explanation_of_a_client_tells_its_options_and_no_key(tmp_path: Path) -> None:
+    """Who looks after a client sees where its records go, and by which rules."""
+    path = tmp_path / "audit.jsonl"
+    sink = JsonLinesFile(path, fsync="always", chain=Chain(key=b"0123456789abcdef-chain"))
+    explained = client(Audit(sink, prompts=HashedPrompts(b"0123456789abcdef-hash"))).explain()
+    for told in (f"path='{path}'", "fsync='always'", "chain=True", "prompts='hmac-sha256'", "on_error='raise'"):
+        assert told in explained
+    assert "0123456789abcdef" not in explained
+
+
 def test_a_middleware_of_the_users_is_recorded_whatever_it_does() -> None:
     """It answers without asking anybody."""
 
