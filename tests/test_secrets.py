@@ -1,7 +1,8 @@
 """A canary for a key: given in every way, met by every failure on every transport, and looked for everywhere.
 
 It is looked for in what programs, logs and what reports errors show: the ``repr`` of every object that is handed out
-or raised, the whole chain of exceptions with the variables of each frame, pickles, copies, and the log at all levels.
+or raised, the whole chain of exceptions with the variables of each frame, pickles, copies, the log at all levels,
+spans, metrics and audit records.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from langcache import BreakerPolicy, Credential, KeyFile, LangCache, RetryPolicy, errors
+from langcache import BreakerPolicy, Credential, KeyFile, LangCache, RetryPolicy, WireLog, errors
+from langcache.audit import Audit
 from langcache_transports.testing import FakeTransport, FaultServer, ForwardProxy, faults
+from tests.audit.recording import Kept
+from tests.telemetry.collecting import Collected
 from tests.transports.programs import output_of
 
 CANARY = "canary-5e1f0c"
@@ -270,6 +274,9 @@ class Seen:
     """Looks at things, and remembers where the key was seen."""
 
     leaks: list[str] = field(default_factory=list[str])
+    spans: int = 0
+    records: int = 0
+    """How many records of the audit, one a call and one an attempt."""
 
     def look(self, places: Iterable[Place]) -> None:
         for place, text in places:
@@ -300,11 +307,18 @@ def met(transport: str, given: Given, trouble: Trouble, log: Log, seen: Seen) ->
     """Make the calls, look at everything, and return what they ended with."""
     calls, chosen = TRANSPORTS[transport]
     arguments: dict[str, Any] = {"cache_id": "c", "debug_logger": log, **chosen, **trouble.client, **given.client}
-    with seen.looking_around(log):
-        cache = LangCache(trouble.url, **arguments)
+    collected, kept = Collected(), Kept()
+    with seen.looking_around(log), Audit(kept, prompts="plain", attempts=True) as audit:
+        plugins = [collected.plugin(prompts=True), WireLog(prompts=True), audit]
+        cache = LangCache(trouble.url, plugins=plugins, **arguments)
         seen.look(seen_in_client(cache))
         ended = calls(cache, {**trouble.call, **given.call}, trouble.calls)
         seen.look(seen_in_client(cache))
+        seen.look([("audit", repr(vars(audit)))])
+    seen.spans += len(collected.spans)
+    seen.records += len(kept.records)
+    seen.look([("spans and metrics", collected.everything())])
+    seen.look(("audit record", f"{record!r} {record.json()}") for record in kept.records)
     for one in ended:
         seen.look_at(one)
     return ended
@@ -343,7 +357,7 @@ def test_a_failed_call_shows_the_key_nowhere(transport: str, trouble: str, tmp_p
 
 @every_transport
 def test_a_call_that_succeeds_shows_the_key_to_the_service_alone(transport: str, tmp_path: Path, log: Log) -> None:
-    """So it is a key that was looked for, and there is a log in which it could have been."""
+    """So it is a key that was looked for, and there are a log, spans and records in which it could have been."""
     seen = Seen()
     for given in ways(tmp_path, transport).values():
         with FaultServer(faults.answer(faults.response(b'{"data":[]}'))) as server:
@@ -351,6 +365,7 @@ def test_a_call_that_succeeds_shows_the_key_to_the_service_alone(transport: str,
             assert result.data == []
             assert [request.headers["authorization"] for request in server.requests] == [f"Bearer {CANARY}"]
     assert any("search: POST" in line for line in log.lines)
+    assert (seen.spans, seen.records) == (len(ways(tmp_path, transport)), 2 * seen.spans)
     assert seen.leaks == []
 
 

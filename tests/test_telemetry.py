@@ -1,4 +1,4 @@
-"""A canary: by default neither a key nor a word of what is cached is in any span, metric, log record or statistics."""
+"""A canary: by default no key and no word of what is cached is in a span, metric, log or audit record, or count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from langcache import BreakerPolicy, HitSavings, LangCache, Request, Response, RetryPolicy, WireLog, errors
+from langcache.audit import Audit
 from langcache_transports.testing import AsyncFakeTransport, FakeTransport
+from tests.audit.recording import Kept
 from tests.telemetry.collecting import Collected
 
 CANARY = "canary"
@@ -55,7 +57,8 @@ CALLS: dict[str, Callable[[LangCache], Any]] = {
 @pytest.mark.parametrize("on_failure", ["raise", "miss"])
 def test_no_canary_gets_out(call: str, ending: str, on_failure: Any, caplog: pytest.LogCaptureFixture) -> None:
     """With everything turned on that can be turned on, but for what is asked for by the name of prompts."""
-    collected = Collected()
+    collected, kept = Collected(), Kept()
+    audit = Audit(kept, attempts=True)
 
     async def main() -> LangCache:
         cache = LangCache(
@@ -64,7 +67,7 @@ def test_no_canary_gets_out(call: str, ending: str, on_failure: Any, caplog: pyt
             "c",
             async_transport=AsyncFakeTransport(answering(ENDINGS[ending])),
             transport=FakeTransport(),
-            plugins=[collected.plugin(), WireLog()],
+            plugins=[collected.plugin(), WireLog(), audit],
             retry_config=RetryPolicy(max_attempts=2, initial_ms=0, repeat_sets=True),
             breaker=BreakerPolicy(consecutive_failures=1, open_ms=0),
             on_failure=on_failure,
@@ -77,13 +80,16 @@ def test_no_canary_gets_out(call: str, ending: str, on_failure: Any, caplog: pyt
 
     with caplog.at_level(logging.DEBUG):
         cache = asyncio.run(main())
+        assert audit.close()
     records = [record for record in caplog.records if record.name.startswith("langcache")]
     told = [
         collected.everything(),
         *(f"{record.getMessage()} {vars(record)!r}" for record in records),
+        *(f"{record!r} {record.json()}" for record in kept.records),
         cache.statistics().model_dump_json(),
         cache.explain(),
     ]
+    assert [record.operation for record in kept.records if record.kind == "call"] == [call] * 2
     assert len(collected.spans) == 2
     assert {"langcache", "langcache.wire"} <= {record.name for record in records}
     assert [text for text in told if CANARY in text] == []
@@ -102,12 +108,15 @@ def answering(ending: Any) -> Callable[[Request], Response]:
 
 def test_the_canary_would_be_seen(caplog: pytest.LogCaptureFixture) -> None:
     """Where it is asked for, it gets out; so that the test above shows something."""
-    collected = Collected()
+    collected, kept = Collected(), Kept()
+    audit = Audit(kept, prompts="plain")
     cache = LangCache(
         "http://cache.example", "k", "c", transport=FakeTransport([ENDINGS["an answer"]]),
-        plugins=[collected.plugin(prompts=True), WireLog(prompts=True)],
+        plugins=[collected.plugin(prompts=True), WireLog(prompts=True), audit],
     )  # fmt: skip
     with caplog.at_level(logging.DEBUG):
         cache.search(prompt=PROMPT)
+    assert audit.close()
+    assert PROMPT in kept.records[0].json()
     assert PROMPT in collected.everything()
     assert PROMPT in caplog.text
