@@ -5,8 +5,9 @@ The public names load on first use, so that importing the package costs next to 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from .lazy import loader
 
 __version__ = "1.0.0"
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from .hookspecs import hookimpl
     from .http import Headers, Request, Response
     from .middleware.wire_log import WireLog
-    from .policies import BackoffStrategy, BreakerPolicy, RetryConfig, RetryPolicy
-    from .statistics import HitSavings, Statistics
+    from .models.statistics import Statistics
+    from .policies import BackoffStrategy, BreakerPolicy, HitSavings, RetryConfig, RetryPolicy
     from .steps import Middleware, Next, Steps
     from .steps import resolve as resolve
     from .steps import send as send
@@ -62,33 +63,26 @@ __all__ = [
 
 # What a middleware uses is not among them: `from langcache import *` must not replace a program's own `sleep`.
 _MODULES = {
-    "client": ["LangCache"],
-    "config": ["UNSET"],
-    "credentials": ["Credential", "KeyFile"],
-    "functions": ["FunctionPlugin"],
-    "hookspecs": ["hookimpl"],
-    "http": ["Headers", "Request", "Response"],
-    "middleware.wire_log": ["WireLog"],
-    "policies": ["BackoffStrategy", "BreakerPolicy", "RetryConfig", "RetryPolicy"],
-    "statistics": ["HitSavings", "Statistics"],
-    "steps": ["Middleware", "Next", "Steps", "resolve", "send", "sleep", "wait"],
-    "tls": ["TLSConfig"],
-    "transport": ["AsyncTransport", "Transport", "TransportOptions"],
+    ".client": ["LangCache"],
+    ".config": ["UNSET"],
+    ".credentials": ["Credential", "KeyFile"],
+    ".functions": ["FunctionPlugin"],
+    ".hookspecs": ["hookimpl"],
+    ".http": ["Headers", "Request", "Response"],
+    ".middleware.wire_log": ["WireLog"],
+    ".models.statistics": ["Statistics"],
+    ".policies": ["BackoffStrategy", "BreakerPolicy", "HitSavings", "RetryConfig", "RetryPolicy"],
+    ".steps": ["Middleware", "Next", "Steps", "resolve", "send", "sleep", "wait"],
+    ".tls": ["TLSConfig"],
+    ".transport": ["AsyncTransport", "Transport", "TransportOptions"],
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 if not TYPE_CHECKING:  # a type checker would take every name for one of ours
-
-    def __getattr__(name: str) -> object:
-        """Load the public name `name` on first use (PEP 562)."""
-        if name in _HOMES:
-            value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-        elif name in __all__:
-            value = import_module(f".{name}", __name__)
-        else:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        globals()[name] = value
-        return value
+    __getattr__ = loader(
+        __name__,
+        _MODULES,
+        modules=["errors", "httpclient", "models", "types", "utils"],
+    )
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from pydantic import SecretStr
-from typing_extensions import Self
-
+from . import models
 from .config import (
     DEFAULT_REQUEST_ID_HEADER,
     UNSET,
@@ -19,28 +17,19 @@ from .config import (
     read_settings,
     read_transport_options,
 )
-from .credentials import ApiKey, KeyProvider, hidden
+from .credentials import ApiKey, KeyProvider
 from .errors import ConfigurationError
 from .governance.choice import read_plugin_choice
-from .models import (
-    ConversationalSearchResponseContent,
-    DeleteQueryResponse,
-    FlushRequest,
-    FlushRequestTypedDict,
-    HealthResponse,
-    SearchResponse,
-    SearchStrategy,
-    SetResponse,
-)
 from .operations import CONVERSATIONAL_SEARCH, DELETE_BY_ID, DELETE_QUERY, FLUSH, HEALTH, SEARCH, SET
 from .pipeline import CallOptions, Pipeline, Transports
 from .plugins import SUPPLIED_TRANSPORT, Plugins
-from .policies import BreakerPolicy, OnFailure
+from .policies import BreakerPolicy, HitSavings, OnFailure
+from .secret import SecretText, hidden
 from .tls import TLSConfig
 from .transport import AsyncTransport, Transport, TransportOptions
 
-if TYPE_CHECKING:  # it loads on first use, because most programs never ask for statistics
-    from .statistics import HitSavings, Statistics
+if TYPE_CHECKING:  # of its own, it would take a tenth of the time that importing a client takes
+    from typing_extensions import Self
 
 
 class LangCache:
@@ -87,7 +76,7 @@ class LangCache:
         plugins: Iterable[object] = (),
         pool_size: int = TransportOptions.pool_size,
         tls: TLSConfig | None = None,
-        proxy: str | SecretStr | None = None,
+        proxy: str | SecretText | None = None,
         no_proxy: str | Iterable[str] | None = None,
         trust_env: bool = True,
         connect_timeout_ms: float | None = None,
@@ -206,7 +195,7 @@ class LangCache:
         """
         return self._pipeline.explain()
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> models.Statistics:
         """Return what became of this process's calls since the client was made, or since `reset_statistics`.
 
         Raises ConfigurationError where they are left out (``without=["statistics"]``).
@@ -263,7 +252,7 @@ class LangCache:
         deadline_ms: float | None = None,
         breaker: OptionalNullable[BreakerPolicy] = UNSET,
         on_failure: OnFailure | None = None,
-    ) -> SetResponse:
+    ) -> models.SetResponse:
         """Store `response` under `prompt`.
 
         Args:
@@ -297,7 +286,7 @@ class LangCache:
         deadline_ms: float | None = None,
         breaker: OptionalNullable[BreakerPolicy] = UNSET,
         on_failure: OnFailure | None = None,
-    ) -> SetResponse:
+    ) -> models.SetResponse:
         """The same as `set`, for async programs."""
         return await self._pipeline.call_async(
             SET,
@@ -310,7 +299,7 @@ class LangCache:
         *,
         prompt: str,
         similarity_threshold: float | None = None,
-        search_strategies: Iterable[SearchStrategy | str] | None = None,
+        search_strategies: Iterable[models.SearchStrategy | str] | None = None,
         attributes: Mapping[str, str] | None = None,
         max_results: int | None = None,
         retries: Retries = UNSET,
@@ -320,7 +309,7 @@ class LangCache:
         deadline_ms: float | None = None,
         breaker: OptionalNullable[BreakerPolicy] = UNSET,
         on_failure: OnFailure | None = None,
-    ) -> SearchResponse:
+    ) -> models.SearchResponse:
         """Look for entries whose prompt is like `prompt`.
 
         Args:
@@ -352,7 +341,7 @@ class LangCache:
         *,
         prompt: str,
         similarity_threshold: float | None = None,
-        search_strategies: Iterable[SearchStrategy | str] | None = None,
+        search_strategies: Iterable[models.SearchStrategy | str] | None = None,
         attributes: Mapping[str, str] | None = None,
         max_results: int | None = None,
         retries: Retries = UNSET,
@@ -362,7 +351,7 @@ class LangCache:
         deadline_ms: float | None = None,
         breaker: OptionalNullable[BreakerPolicy] = UNSET,
         on_failure: OnFailure | None = None,
-    ) -> SearchResponse:
+    ) -> models.SearchResponse:
         """The same as `search`, for async programs."""
         return await self._pipeline.call_async(
             SEARCH,
@@ -381,7 +370,7 @@ class LangCache:
         *,
         prompt: str,
         similarity_threshold: float | None = None,
-        search_strategies: Iterable[SearchStrategy | str] | None = None,
+        search_strategies: Iterable[models.SearchStrategy | str] | None = None,
         attributes: Mapping[str, str] | None = None,
         max_results: int | None = None,
         context: Iterable[str] | None = None,
@@ -392,7 +381,7 @@ class LangCache:
         deadline_ms: float | None = None,
         breaker: OptionalNullable[BreakerPolicy] = UNSET,
         on_failure: OnFailure | None = None,
-    ) -> ConversationalSearchResponseContent:
+    ) -> models.ConversationalSearchResponseContent:
         """Look for entries whose prompt is like `prompt`, as it is meant in its conversation.
 
         Args:
@@ -423,7 +412,7 @@ class LangCache:
         *,
         prompt: str,
         similarity_threshold: float | None = None,
-        search_strategies: Iterable[SearchStrategy | str] | None = None,
+        search_strategies: Iterable[models.SearchStrategy | str] | None = None,
         attributes: Mapping[str, str] | None = None,
         max_results: int | None = None,
         context: Iterable[str] | None = None,
@@ -434,7 +423,7 @@ class LangCache:
         deadline_ms: float | None = None,
         breaker: OptionalNullable[BreakerPolicy] = UNSET,
         on_failure: OnFailure | None = None,
-    ) -> ConversationalSearchResponseContent:
+    ) -> models.ConversationalSearchResponseContent:
         """The same as `conversational_search`, for async programs."""
         return await self._pipeline.call_async(
             CONVERSATIONAL_SEARCH,
@@ -504,7 +493,7 @@ class LangCache:
         deadline_ms: float | None = None,
         breaker: OptionalNullable[BreakerPolicy] = UNSET,
         on_failure: OnFailure | None = None,
-    ) -> DeleteQueryResponse:
+    ) -> models.DeleteQueryResponse:
         """Delete the entries that carry all of these attributes.
 
         Args:
@@ -532,7 +521,7 @@ class LangCache:
         deadline_ms: float | None = None,
         breaker: OptionalNullable[BreakerPolicy] = UNSET,
         on_failure: OnFailure | None = None,
-    ) -> DeleteQueryResponse:
+    ) -> models.DeleteQueryResponse:
         """The same as `delete_query`, for async programs."""
         return await self._pipeline.call_async(
             DELETE_QUERY,
@@ -543,7 +532,7 @@ class LangCache:
     def flush(
         self,
         *,
-        request: FlushRequest | FlushRequestTypedDict | None = None,  # noqa: ARG002 - it says nothing
+        request: models.FlushRequest | models.FlushRequestTypedDict | None = None,  # noqa: ARG002 - it says nothing
         retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
@@ -566,7 +555,7 @@ class LangCache:
     async def flush_async(
         self,
         *,
-        request: FlushRequest | FlushRequestTypedDict | None = None,  # noqa: ARG002 - it says nothing
+        request: models.FlushRequest | models.FlushRequestTypedDict | None = None,  # noqa: ARG002 - it says nothing
         retries: Retries = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
@@ -590,7 +579,7 @@ class LangCache:
         deadline_ms: float | None = None,
         breaker: OptionalNullable[BreakerPolicy] = UNSET,
         on_failure: OnFailure | None = None,
-    ) -> HealthResponse:
+    ) -> models.HealthResponse:
         """Ask a self-managed service for its health; one that is not healthy answers with an error.
 
         Returns:
@@ -612,7 +601,7 @@ class LangCache:
         deadline_ms: float | None = None,
         breaker: OptionalNullable[BreakerPolicy] = UNSET,
         on_failure: OnFailure | None = None,
-    ) -> HealthResponse:
+    ) -> models.HealthResponse:
         """The same as `health`, for async programs."""
         return await self._pipeline.call_async(
             HEALTH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)

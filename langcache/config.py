@@ -6,16 +6,15 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar, Union
+from typing import Final, TypeVar, Union
 from urllib.parse import SplitResult, quote, urlsplit
 
-from pydantic import SecretStr
-
-from .credentials import ApiKey, KeyProvider, hidden, wrong_type
+from .credentials import ApiKey, KeyProvider
 from .errors import ConfigurationError
 from .http import display_url, header_name_problem, header_value_problem
 from .logs import Logger as Logger
-from .policies import LONGEST_MS, BreakerPolicy, OnFailure, RetryConfig, RetryPolicy
+from .policies import LONGEST_MS, BreakerPolicy, HitSavings, OnFailure, RetryConfig, RetryPolicy
+from .secret import Secret, SecretText, hidden, wrong_type
 from .tls import AUTHORITY_VARIABLES, TLSConfig
 from .transport import (
     DEFAULT_IDLE_TIMEOUT,
@@ -24,9 +23,6 @@ from .transport import (
     TransportOptions,
     checked_proxy,
 )
-
-if TYPE_CHECKING:
-    from .statistics import HitSavings
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
 """How long an attempt may take, in milliseconds, where nothing else is said."""
@@ -75,7 +71,7 @@ class Settings:
     # Neither is shown: until the first call checks it, the URL can carry credentials too.
     server_url: str | None = field(default=None, repr=False)
     cache_id: str | None = None
-    api_key: SecretStr | KeyProvider = field(default_factory=lambda: api_key_from_environment, repr=False)
+    api_key: Secret | KeyProvider = field(default_factory=lambda: api_key_from_environment, repr=False)
     timeout: float | None = DEFAULT_TIMEOUT_MS / 1000
     """How long an attempt may take, in seconds; None for no limit."""
     timeout_ms: float | None = None
@@ -176,7 +172,7 @@ def api_key_from_environment() -> str | None:
     return os.environ.get("LANGCACHE_API_KEY")
 
 
-def _key_source(api_key: SecretStr | KeyProvider | None) -> SecretStr | KeyProvider:
+def _key_source(api_key: Secret | KeyProvider | None) -> Secret | KeyProvider:
     """Return what gives the key: None is the environment."""
     if api_key is None:
         return api_key_from_environment
@@ -215,11 +211,12 @@ def checked_on_failure(value: OnFailure) -> OnFailure:
 
 
 def _checked_hit_saves(value: HitSavings | None) -> HitSavings | None:
-    if value is None:
-        return None
-    from .statistics import checked_hit_saves  # on first use: most programs never ask for statistics
-
-    return checked_hit_saves(value)
+    if value is None or isinstance(value, HitSavings):
+        return value
+    raise ConfigurationError(
+        f"hit_saves must be a HitSavings, not {type(value).__name__}; for example "
+        'HitSavings(milliseconds=900, cost=0.002, currency="USD")'
+    )
 
 
 def _checked_request_id_header(name: str | None) -> str | None:
@@ -258,7 +255,7 @@ def read_transport_options(
     client: object | None,
     async_client: object | None,
     tls: TLSConfig | None,
-    proxy: str | SecretStr | None,
+    proxy: str | SecretText | None,
     no_proxy: str | Iterable[str] | None,
     trust_env: bool,
     connect_timeout_ms: float | None,
@@ -297,7 +294,7 @@ def read_transport_options(
     )
 
 
-def _proxies(proxy: SecretStr | None, no_proxy: str | Iterable[str] | None, trust_env: bool) -> Proxies:
+def _proxies(proxy: Secret | None, no_proxy: str | Iterable[str] | None, trust_env: bool) -> Proxies:
     """Return the proxies by scheme, and under "no" the hosts without one; an argument replaces the environment's."""
     proxies = environment_proxies() if trust_env else Proxies()
     if proxy is not None:

@@ -6,16 +6,13 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, Union, cast
-
-from pydantic import SecretStr
+from typing import Any, Union
 
 from .errors import ConfigurationError
 from .logs import WARN
+from .secret import Secret, SecretText, hidden, wrong_type
 
-T = TypeVar("T")
-
-ApiKey = Union[str, SecretStr]
+ApiKey = Union[str, SecretText]
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Credential:
     service accepts it. Its ``repr`` does not show the key.
     """
 
-    key: SecretStr
+    key: Secret
     expires_in_ms: float | None = None
 
     def __init__(self, key: ApiKey, expires_in_ms: float | None = None) -> None:
@@ -49,22 +46,7 @@ def _milliseconds_problem(value: object) -> str | None:
     return None if value >= 0 else repr(value)
 
 
-def hidden(value: str | T) -> T | SecretStr:
-    """Return `value` as a secret, unless it is None or a callable: what an argument is to be before an error is raised.
-
-    The traceback of the error holds the frame, and that the argument.
-    """
-    is_safe = value is None or callable(value) or isinstance(value, SecretStr)
-    return cast("T", value) if is_safe else SecretStr(cast("str", value))
-
-
-def wrong_type(secret: object) -> str | None:
-    """Return the name of the type of what is hidden where it is no string, or None where it is one."""
-    plain = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
-    return None if isinstance(plain, str) else type(plain).__name__
-
-
-Provided = Union[str, SecretStr, Credential, None]
+Provided = Union[str, SecretText, Credential, None]
 
 KeyProvider = Callable[[], Union[Provided, Awaitable[Provided]]]
 """A plain or an async callable that returns the API key. It is asked before every attempt; but where it returns a
@@ -83,20 +65,20 @@ class KeyFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        self._state: tuple[tuple[int, int, int], SecretStr] | None = None
+        self._state: tuple[tuple[int, int, int], Secret] | None = None
         """What the file was when it was read, and the key in it."""
         self._told: dict[str, object] = {}
         """The reasons that were warned of since the file was well."""
 
-    def __call__(self) -> SecretStr:
+    def __call__(self) -> Secret:
         """Return the key that the file holds now."""
         return self._current(again=False)
 
-    def refresh(self) -> SecretStr:
+    def refresh(self) -> Secret:
         """Read the file again, even if it looks unchanged: the service has refused the key."""
         return self._current(again=True)
 
-    def _current(self, again: bool) -> SecretStr:
+    def _current(self, again: bool) -> Secret:
         state = self._state
         try:
             seen = self._path.stat()
@@ -114,11 +96,11 @@ class KeyFile:
                 self._told = {}
         return state[1]
 
-    def _read(self) -> SecretStr:
+    def _read(self) -> Secret:
         key = _decoded(self._path.read_bytes())
         if key is None:
             raise ValueError("it is not UTF-8")
-        if not key:
+        if not key.get_secret_value():
             raise ValueError("it is empty")
         return key
 
@@ -135,9 +117,9 @@ class KeyFile:
         return f"KeyFile({str(self._path)!r})"
 
 
-def _decoded(content: bytes) -> SecretStr | None:
+def _decoded(content: bytes) -> Secret | None:
     """Return the key in a file's content, or None where it is no text: the error itself would hold the content."""
     try:
-        return SecretStr(content.decode().strip())
+        return Secret(content.decode().strip())
     except UnicodeDecodeError:
         return None

@@ -48,10 +48,24 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from .http import NO_HEADERS, Headers, Response, display_url, request_id_of
-from .models import problems
+from . import models
+from .http import NO_HEADERS, Headers, Response, display_url, request_id_of, status_phrase
+from .lazy import loader
+
+if TYPE_CHECKING:
+    from .models.problems import (
+        AuthenticationErrorResponseContentData,
+        BadRequestErrorResponseContentData,
+        FailedDependencyErrorResponseContentData,
+        ForbiddenErrorResponseContentData,
+        NotFoundErrorResponseContentData,
+        PayloadTooLargeErrorResponseContentData,
+        ResourceUnavailableErrorResponseContentData,
+        TooManyRequestsErrorResponseContentData,
+        UnexpectedErrorResponseContentData,
+    )
 
 __all__ = [
     "APIError",
@@ -260,7 +274,6 @@ class StatusError(LangCacheError):
     """The common part of the classes that stand for one status each; `data` is the problem of that status."""
 
     status: ClassVar[int]
-    problem: ClassVar[type[problems.Problem]]
 
     def __init__(self, data: Any, raw_response: RawResponse, body: str | None = None) -> None:
         text = raw_response.text if body is None else body
@@ -272,64 +285,56 @@ class BadRequestError(StatusError):
     """400: the request is not valid; `data.fields` says which fields, where the service tells."""
 
     status = 400
-    problem = problems.BadRequestErrorData
-    data: problems.BadRequestErrorData
+    data: models.problems.BadRequestErrorData
 
 
 class AuthenticationError(StatusError):
     """401: the API key is missing, wrong or expired."""
 
     status = 401
-    problem = problems.AuthenticationErrorData
-    data: problems.AuthenticationErrorData
+    data: models.problems.AuthenticationErrorData
 
 
 class ForbiddenError(StatusError):
     """403: the API key may not do this."""
 
     status = 403
-    problem = problems.ForbiddenErrorData
-    data: problems.ForbiddenErrorData
+    data: models.problems.ForbiddenErrorData
 
 
 class NotFoundError(StatusError):
     """404: there is no such cache or entry."""
 
     status = 404
-    problem = problems.NotFoundErrorData
-    data: problems.NotFoundErrorData
+    data: models.problems.NotFoundErrorData
 
 
 class PayloadTooLargeError(StatusError):
     """413: the request is larger than the service takes."""
 
     status = 413
-    problem = problems.PayloadTooLargeErrorData
-    data: problems.PayloadTooLargeErrorData
+    data: models.problems.PayloadTooLargeErrorData
 
 
 class FailedDependencyError(StatusError):
     """424: what the service depends on, its database or its embeddings, is not available."""
 
     status = 424
-    problem = problems.FailedDependencyErrorData
-    data: problems.FailedDependencyErrorData
+    data: models.problems.FailedDependencyErrorData
 
 
 class TooManyRequestsError(StatusError):
     """429: the caller sends more than it may; `retry_after` says how long to wait, where the service tells."""
 
     status = 429
-    problem = problems.TooManyRequestsErrorData
-    data: problems.TooManyRequestsErrorData
+    data: models.problems.TooManyRequestsErrorData
 
 
 class UnexpectedError(StatusError):
     """500: the service failed."""
 
     status = 500
-    problem = problems.UnexpectedErrorData
-    data: problems.UnexpectedErrorData
+    data: models.problems.UnexpectedErrorData
 
 
 _BY_STATUS: dict[int, type[StatusError]] = {
@@ -351,16 +356,17 @@ def error_for(response: Response) -> LangCacheError:
     """Return the error that stands for `response`: the class follows the status, whatever the body is."""
     kind = _BY_STATUS.get(response.status_code)
     if kind is not None:
-        return kind(kind.problem.read(_document(response), response.status_code), response)
+        return kind(_problem(response), response)
     error = APIError(_answer_message(response), response)
     if 400 <= response.status_code < 600:
-        error.data = problems.Problem.read(_document(response), response.status_code)
+        error.data = _problem(response)
     return error
 
 
-def _document(response: Response) -> str:
-    """Return the body as text without a byte order mark, which JSON may not have (RFC 8259, section 8.1)."""
-    return response.text.removeprefix("\ufeff")
+def _problem(response: Response) -> models.problems.Problem:
+    """Return what the body says; as text without a byte order mark, which JSON may not have (RFC 8259, section 8.1)."""
+    status = response.status_code
+    return models.problems.problem_of(status).read(response.text.removeprefix("\ufeff"), status)
 
 
 class RequestError(LangCacheError):
@@ -565,26 +571,20 @@ def _answer_message(response: Response) -> str:
 
 
 def _status_line(response: RawResponse) -> str:
-    phrase = problems.phrase(response.status_code)
+    phrase = status_phrase(response.status_code)
     return f"{response.status_code} {phrase}".rstrip()
 
 
 # The specification's names of the same classes.
 AuthenticationErrorResponseContent = AuthenticationError
-AuthenticationErrorResponseContentData = problems.AuthenticationErrorData
 BadRequestErrorResponseContent = BadRequestError
-BadRequestErrorResponseContentData = problems.BadRequestErrorData
 FailedDependencyErrorResponseContent = FailedDependencyError
-FailedDependencyErrorResponseContentData = problems.FailedDependencyErrorData
 ForbiddenErrorResponseContent = ForbiddenError
-ForbiddenErrorResponseContentData = problems.ForbiddenErrorData
 NotFoundErrorResponseContent = NotFoundError
-NotFoundErrorResponseContentData = problems.NotFoundErrorData
 PayloadTooLargeErrorResponseContent = PayloadTooLargeError
-PayloadTooLargeErrorResponseContentData = problems.PayloadTooLargeErrorData
 ResourceUnavailableErrorResponseContent = FailedDependencyError
-ResourceUnavailableErrorResponseContentData = problems.FailedDependencyErrorData
 TooManyRequestsErrorResponseContent = TooManyRequestsError
-TooManyRequestsErrorResponseContentData = problems.TooManyRequestsErrorData
 UnexpectedErrorResponseContent = UnexpectedError
-UnexpectedErrorResponseContentData = problems.UnexpectedErrorData
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+    __getattr__ = loader(__name__, {"langcache.models.problems": [name for name in __all__ if name.endswith("Data")]})

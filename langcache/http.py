@@ -27,6 +27,16 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
+def status_phrase(status: int) -> str:
+    """Return the phrase of an HTTP status ("Not Found"), or "" where it has none."""
+    from http import HTTPStatus  # on first use: most programs see no error
+
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
 def is_secret_name(name: str) -> bool:
     """Say whether what is called `name` may be a credential, and so is not to be shown."""
     return _SECRET_NAME.search(name.lower()) is not None

@@ -10,30 +10,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from string import Formatter
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json, to_json
-
+from . import models
 from .errors import ConfigurationError, ResponseValidationError
 from .http import NO_HEADERS, NO_OPTIONS, Headers, Request, Response
-from .models import (
-    ConversationalSearchBody,
-    ConversationalSearchResponseContent,
-    DeleteByIDRequest,
-    DeleteQueryRequest,
-    DeleteQueryResponse,
-    FlushRequest,
-    HealthResponse,
-    SearchRequest,
-    SearchResponse,
-    SetRequest,
-    SetResponse,
-)
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Result = TypeVar("Result")
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound="BaseModel")
 
 
 @dataclass(frozen=True)
@@ -57,12 +45,17 @@ class Operation(Generic[Result]):
     name: str
     method: str
     path: str
-    arguments: type[BaseModel]
+    arguments: Callable[[], type[BaseModel]]
     status: int
     read: Callable[[Response], Result]
     idempotent: bool
     substitute: Callable[[Request], bytes] | None = None
     """Makes the body of the answer that stands for none, where a program is to go on without the service."""
+
+    @cached_property
+    def model(self) -> type[BaseModel]:
+        """The model of the arguments; it loads on first use, as all models do."""
+        return self.arguments()
 
     @cached_property
     def path_arguments(self) -> frozenset[str]:
@@ -72,7 +65,7 @@ class Operation(Generic[Result]):
     @cached_property
     def has_body(self) -> bool:
         """Whether the request has a JSON body."""
-        return not self.arguments.model_fields.keys() <= self.path_arguments
+        return not self.model.model_fields.keys() <= self.path_arguments
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
@@ -94,7 +87,7 @@ class Operation(Generic[Result]):
         Raises pydantic's ValidationError, a ValueError, where an argument is of the wrong type, and
         ConfigurationError where one cannot be part of the path.
         """
-        valid = self.arguments.model_validate(arguments)
+        valid = self.model.model_validate(arguments)
         return Request(
             method=self.method,
             url=self._url(target, valid),
@@ -133,13 +126,14 @@ def _segment(name: str, value: str) -> str:
     return segment.replace(".", "%2E") if segment in (".", "..") else segment
 
 
-def _json(model: type[ModelT]) -> Callable[[Response], ModelT]:
-    """Make the reader of answers whose body is `model` in JSON."""
+def _json(load: Callable[[], type[ModelT]]) -> Callable[[Response], ModelT]:
+    """Make the reader of answers whose body is the model that `load` returns, in JSON."""
 
     def read(response: Response) -> ModelT:
+        model = load()
         try:
             return model.model_validate_json(response.content)
-        except ValidationError as error:
+        except ValueError as error:  # pydantic's ValidationError is one
             problem = error
         try:
             # Not UTF-8, or with a byte order mark: no JSON (RFC 8259, section 8.1), but no reason to lose an answer.
@@ -156,13 +150,13 @@ def _nothing(response: Response) -> None:
     """Read an answer that says nothing but that it was done."""
 
 
-def _health(response: Response) -> HealthResponse:
+def _health(response: Response) -> models.HealthResponse:
     if not response.content:
-        return HealthResponse()
+        return models.HealthResponse()
     try:
-        return HealthResponse(details=from_json(response.content))
-    except ValueError:
-        return HealthResponse(details=response.text)
+        return models.HealthResponse(details=json.loads(response.content))
+    except (ValueError, RecursionError):
+        return models.HealthResponse(details=response.text)
 
 
 def _always(body: bytes) -> Callable[[Request], bytes]:
@@ -171,8 +165,8 @@ def _always(body: bytes) -> Callable[[Request], bytes]:
 
 def _prompt_alone(request: Request) -> bytes:
     """Return the answer to a conversational search that found nothing: the prompt with no context worked in."""
-    prompt = from_json(request.content or b"{}").get("prompt", "")
-    return to_json({"actualPrompt": prompt, "data": []})
+    prompt = json.loads(request.content or b"{}").get("prompt", "")
+    return json.dumps({"actualPrompt": prompt, "data": []}).encode()
 
 
 _CACHE = "/v1/caches/{cache_id}"
@@ -181,9 +175,9 @@ SET = Operation(
     name="set",
     method="POST",
     path=f"{_CACHE}/entries",
-    arguments=SetRequest,
+    arguments=lambda: models.SetRequest,
     status=201,
-    read=_json(SetResponse),
+    read=_json(lambda: models.SetResponse),
     idempotent=False,
     substitute=_always(b'{"entryId":""}'),
 )
@@ -191,9 +185,9 @@ SEARCH = Operation(
     name="search",
     method="POST",
     path=f"{_CACHE}/entries/search",
-    arguments=SearchRequest,
+    arguments=lambda: models.SearchRequest,
     status=200,
-    read=_json(SearchResponse),
+    read=_json(lambda: models.SearchResponse),
     idempotent=True,
     substitute=_always(b'{"data":[]}'),
 )
@@ -201,9 +195,9 @@ CONVERSATIONAL_SEARCH = Operation(
     name="conversational_search",
     method="POST",
     path=f"{_CACHE}/conversations/search",
-    arguments=ConversationalSearchBody,
+    arguments=lambda: models.ConversationalSearchBody,
     status=200,
-    read=_json(ConversationalSearchResponseContent),
+    read=_json(lambda: models.ConversationalSearchResponseContent),
     idempotent=True,
     substitute=_prompt_alone,
 )
@@ -211,7 +205,7 @@ DELETE_BY_ID = Operation(
     name="delete_by_id",
     method="DELETE",
     path=f"{_CACHE}/entries/{{entry_id}}",
-    arguments=DeleteByIDRequest,
+    arguments=lambda: models.DeleteByIDRequest,
     status=204,
     read=_nothing,
     idempotent=True,
@@ -221,9 +215,9 @@ DELETE_QUERY = Operation(
     name="delete_query",
     method="DELETE",
     path=f"{_CACHE}/entries",
-    arguments=DeleteQueryRequest,
+    arguments=lambda: models.DeleteQueryRequest,
     status=200,
-    read=_json(DeleteQueryResponse),
+    read=_json(lambda: models.DeleteQueryResponse),
     idempotent=True,
     substitute=_always(b'{"deletedEntriesCount":0}'),
 )
@@ -231,7 +225,7 @@ FLUSH = Operation(
     name="flush",
     method="POST",
     path=f"{_CACHE}/flush",
-    arguments=FlushRequest,
+    arguments=lambda: models.FlushRequest,
     status=204,
     read=_nothing,
     idempotent=True,
@@ -241,7 +235,7 @@ HEALTH = Operation(
     name="health",
     method="GET",
     path=f"{_CACHE}/health",
-    arguments=FlushRequest,
+    arguments=lambda: models.FlushRequest,
     status=200,
     read=_health,
     idempotent=True,

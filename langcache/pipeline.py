@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from . import __version__
+from . import __version__, models
 from .config import (
     DEFAULT_TRANSPORT,
     UNSET,
@@ -34,7 +34,6 @@ from .errors import ClientClosedError, ConfigurationError, PluginError, describe
 from .governance.explanation import Sender, explain
 from .http import NO_HEADERS, Headers, Request, Response, request_id_of
 from .middleware.statistics import CountCalls
-from .models.metadata import ResponseMetadata, ResultModel, keep_metadata
 from .operations import Operation, Target
 from .plugins import FALLBACK_ASYNC_TRANSPORT, NATIVE_ASYNC_TRANSPORT, SUPPLIED_TRANSPORT, Plugins
 from .policies import BreakerPolicy, OnFailure
@@ -44,7 +43,6 @@ from .transport import AsyncTransport, Transport, TransportOptions
 
 if TYPE_CHECKING:
     from .counters import Counters
-    from .statistics import Statistics
 
 Result = TypeVar("Result")
 
@@ -105,7 +103,7 @@ class Pipeline:
         request = self._request(operation, arguments, options, deadline_at, own_client, transport)
         return _result(operation, await run_async(self._handle(request), transmit))
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> models.Statistics:
         """Return what became of the calls so far."""
         from .statistics import statistics_of  # on first use: most programs never ask
 
@@ -187,15 +185,15 @@ def _result(operation: Operation[Result], response: object) -> Result:
     # Somebody outside may have put another body in the answer's place.
     is_current = parsed is not None and parsed.content is checked.content
     result: Result = checked.extensions["parsed"].result if is_current else operation.parse(checked)
-    if isinstance(result, ResultModel):
+    if result is not None and isinstance(result, models.metadata.ResultModel):
         # Not the response itself, whose body would be kept with the result.
-        keep_metadata(result, partial(_metadata, checked.headers, checked.extensions))
+        models.metadata.keep_metadata(result, partial(_metadata, checked.headers, checked.extensions))
     return result
 
 
-def _metadata(headers: Headers, extensions: Mapping[str, Any]) -> ResponseMetadata:
+def _metadata(headers: Headers, extensions: Mapping[str, Any]) -> models.ResponseMetadata:
     degraded = extensions.get("degraded")
-    return ResponseMetadata(
+    return models.ResponseMetadata(
         request_id=extensions.get("request_id"),
         server_request_id=request_id_of(headers) if degraded is None else degraded.request_id,
         attempts=extensions.get("attempts", 1),

@@ -127,13 +127,13 @@ class Plugins:
 
     def _load(self, name: str) -> bool:
         """Register the transport that is installed under that name, where there is one and it may be loaded."""
-        entry_point = BUILT_IN_TRANSPORTS.get(name)
-        if entry_point is None and (self._disabled or name not in installed(TRANSPORT_GROUP)):
+        built_in = BUILT_IN_TRANSPORTS.get(name)
+        if built_in is None and (self._disabled or name not in installed(TRANSPORT_GROUP)):
             return False
         self._loaded.add(name)
         registry = self.roster.registry
         try:
-            plugin = load(entry_point or find(TRANSPORT_GROUP, name))
+            plugin = load(built_in or find(TRANSPORT_GROUP, name))
             if registry.is_registered(plugin):  # under another name: it was asked already
                 return False
             registry.add(plugin, f"{TRANSPORT_GROUP}:{name}")

@@ -168,3 +168,23 @@ def _require_count(name: str, value: object, least: int) -> None:
 def _require_type(name: str, value: Any, kind: type, wanted: str) -> None:
     if not isinstance(value, kind):
         raise ConfigurationError(f"{name} must be {wanted}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class HitSavings:
+    """What a hit saves, because the LLM is not asked: milliseconds, and its price in `currency`.
+
+    Raises ConfigurationError, a ValueError, for a value that cannot be.
+    """
+
+    milliseconds: float = 0
+    cost: float = 0
+    currency: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("milliseconds", self.milliseconds), ("cost", self.cost)):
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not is_number or not 0 <= value < math.inf:
+                raise ConfigurationError(f"{name} must be a number of 0 or more, not {value!r}")
+        if self.currency is not None and not isinstance(self.currency, str):
+            raise ConfigurationError(f'currency must be a string such as "USD", not {self.currency!r}')

@@ -34,6 +34,7 @@ from langcache.config import (
 )
 from langcache.errors import ConfigurationError
 from langcache.policies import LONGEST_MS, BackoffStrategy, RetryConfig
+from langcache.secret import Secret
 from langcache_transports.embedded import EmbeddedTransport
 
 HIDDEN = "sk-5ecret"
@@ -81,7 +82,7 @@ def test_arguments_are_kept() -> None:
         debug_logger=logger,
     )
     assert (read.server_url, read.cache_id, read.timeout) == ("https://cache.example", "c1", 2.5)
-    assert read.api_key == SecretStr("k1")
+    assert read.api_key == Secret("k1")
     assert read.retry_config is RETRIES
     assert read.debug_logger is logger
 
@@ -98,7 +99,7 @@ def test_an_argument_comes_before_the_environment_even_when_empty(monkeypatch: p
     for name in ("SERVER_URL", "CACHE_ID", "API_KEY"):
         monkeypatch.setenv(f"LANGCACHE_{name}", "from the environment")
     read = settings(server_url=value, cache_id=value, api_key=value)
-    assert (read.server_url, read.cache_id, read.api_key) == (value, value, SecretStr(value))
+    assert (read.server_url, read.cache_id, read.api_key) == (value, value, Secret(value))
 
 
 def test_the_key_of_the_environment_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +112,8 @@ def test_the_key_of_the_environment_is_read_at_each_call(monkeypatch: pytest.Mon
 
 
 def test_a_key_may_be_secret_or_come_from_a_callable() -> None:
-    secret = SecretStr("k1")
-    assert settings(api_key=secret).api_key is secret
+    for secret in (SecretStr("k1"), Secret("k1")):
+        assert settings(api_key=secret).api_key == Secret("k1")
     assert settings(api_key=api_key_from_environment).api_key is api_key_from_environment
 
 

@@ -16,11 +16,11 @@ import pytest
 from pydantic import SecretStr
 
 from langcache import Credential, KeyFile, LangCache, Request, Response
-from langcache.credentials import hidden
 from langcache.errors import AuthenticationError, ConfigurationError
+from langcache.secret import Secret
 from langcache_transports.testing import FakeTransport
 
-K1, K2 = SecretStr("k1"), SecretStr("k2")
+K1, K2 = Secret("k1"), Secret("k2")
 FOUND = Response(200, content=b'{"data":[]}')
 
 
@@ -84,15 +84,6 @@ def test_what_is_no_key_is_refused_and_not_shown(key: Any) -> None:
 def test_a_credential_has_a_key(key: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"The API key must be a string, not (NoneType|function)"):
         Credential(key)
-
-
-def test_what_is_hidden_is_hidden_once_and_what_holds_no_key_is_not() -> None:
-    provider: Callable[[], str] = lambda: "k1"  # noqa: E731
-    assert hidden("k1") == K1
-    assert hidden(K1) is K1
-    assert hidden(None) is None
-    assert hidden(provider) is provider
-    assert repr(hidden(b"k1")) == "SecretStr('**********')"
 
 
 # A file
@@ -173,7 +164,7 @@ def test_a_file_that_is_written_in_place_is_used_at_once(path: Path) -> None:
     key_file = KeyFile(path)
     key_file()
     path.write_text("another\n")
-    assert key_file() == SecretStr("another")
+    assert key_file() == Secret("another")
 
 
 def test_a_change_that_cannot_be_seen_is_found_when_the_key_is_refused(path: Path) -> None:
@@ -343,7 +334,7 @@ def test_threads_share_it_while_it_is_rotated(path: Path, log: Log) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert key_file.refresh() == SecretStr(keys[-1])  # the last two may have been of one tick of the clock
+    assert key_file.refresh() == Secret(keys[-1])  # the last two may have been of one tick of the clock
     assert log.lines == []
 
 
@@ -371,4 +362,4 @@ def test_it_shows_and_copies_its_path_and_no_key(path: Path) -> None:
     assert repr(key_file) == f"KeyFile({str(path)!r})"
     assert b"s3cret" not in pickle.dumps(key_file)
     for copied in (pickle.loads(pickle.dumps(key_file)), copy.deepcopy(key_file), copy.copy(key_file)):  # noqa: S301 - our own
-        assert copied() == SecretStr("s3cret")
+        assert copied() == Secret("s3cret")

@@ -166,7 +166,7 @@ def test_the_class_follows_the_status_whatever_the_body_is(status: int, kind: ty
     assert type(error) is kind
     assert error.status_code == status
     assert error.body == body.decode(errors="replace")
-    assert type(error.data) is kind.problem
+    assert type(error.data) is problems.problem_of(kind.status)
     assert isinstance(error.data.title, str)
 
 
@@ -301,13 +301,13 @@ def test_a_location_is_no_redirect_outside_of_3xx() -> None:
 )
 def test_the_names_of_the_specification_are_the_same_classes(kind: type[StatusError], name: str) -> None:
     assert getattr(errors, name) is kind
-    assert getattr(errors, f"{name}Data") is kind.problem
+    assert getattr(errors, f"{name}Data") is problems.problem_of(kind.status)
 
 
 @pytest.mark.parametrize(("status", "kind"), KINDS)
 def test_a_typed_error_knows_its_status_and_its_problem(status: int, kind: type[StatusError]) -> None:
     assert kind.status == status
-    assert kind.problem.__name__ == f"{kind.__name__}Data"
+    assert problems.problem_of(kind.status).__name__ == f"{kind.__name__}Data"
 
 
 TREE: tuple[tuple[type[LangCacheError], tuple[type[BaseException], ...]], ...] = (
@@ -538,7 +538,7 @@ def test_a_body_that_is_given_comes_before_that_of_the_response() -> None:
 
 @pytest.mark.parametrize(("status", "kind"), KINDS)
 def test_a_typed_error_is_built_from_its_data_and_a_response(status: int, kind: type[StatusError]) -> None:
-    data = kind.problem(title="Title")
+    data = problems.problem_of(status)(title="Title")
     response = Foreign(status, "why")
     error = kind(data, response)
     assert error.data is data

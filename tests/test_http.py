@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langcache import Headers, Request, Response
-from langcache.http import HeadersLike, display_url, header_name_problem, header_value_problem
+from langcache.http import HeadersLike, display_url, header_name_problem, header_value_problem, status_phrase
 
 HIDDEN = "sk-5ecret"
 NAMES = st.text("abcXYZ-", min_size=1, max_size=4)
@@ -555,3 +555,8 @@ def test_copies_of_requests_and_responses_leave_the_original_alone() -> None:
     assert response.with_extensions(a=1).with_extensions(b=2).extensions == {"a": 1, "b": 2}
     assert (request.options, response.extensions) == ({}, {})
     assert response.with_extensions(a=1) == response, "they are left out of comparisons"
+
+
+@pytest.mark.parametrize(("status", "words"), [(404, "Not Found"), (503, "Service Unavailable"), (599, ""), (0, "")])
+def test_a_phrase_is_that_of_the_status(status: int, words: str) -> None:
+    assert status_phrase(status) == words

@@ -499,7 +499,7 @@ def test_the_built_in_transports_need_no_metadata(monkeypatch: pytest.MonkeyPatc
     def nothing(group: str) -> tuple[()]:
         return ()
 
-    monkeypatch.setattr("langcache.governance.discovery.entry_points", nothing)
+    monkeypatch.setattr("importlib.metadata.entry_points", nothing)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])  # a state of the path that was not seen before
     for name in ("urllib3", "requests", "embedded"):
         assert Plugins().transport(name, TransportOptions()) is not None

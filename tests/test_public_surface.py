@@ -9,7 +9,7 @@ import json
 import re
 import time
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 from unittest.mock import AsyncMock, create_autospec, patch
 
 import pytest
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 import langcache
 from langcache import LangCache, Response, errors, httpclient, models, types, utils
+from langcache.models.problems import problem_of
 from tests import user_code
 
 OPTIONS = (
@@ -27,7 +28,7 @@ OPTIONS = (
 )
 SEARCH = (
     "self, *, prompt: 'str', similarity_threshold: 'float | None' = None, "
-    "search_strategies: 'Iterable[SearchStrategy | str] | None' = None, "
+    "search_strategies: 'Iterable[models.SearchStrategy | str] | None' = None, "
     "attributes: 'Mapping[str, str] | None' = None, max_results: 'int | None' = None, "
 )
 
@@ -38,7 +39,7 @@ SIGNATURES = {
         "retry_config: 'Retries' = Unset(), timeout_ms: 'float | None' = None, "
         "debug_logger: 'Logger | None' = None, *, transport: 'str | Transport | AsyncTransport | None' = None, "
         "async_transport: 'str | AsyncTransport | None' = None, plugins: 'Iterable[object]' = (), "
-        "pool_size: 'int' = 32, tls: 'TLSConfig | None' = None, proxy: 'str | SecretStr | None' = None, "
+        "pool_size: 'int' = 32, tls: 'TLSConfig | None' = None, proxy: 'str | SecretText | None' = None, "
         "no_proxy: 'str | Iterable[str] | None' = None, trust_env: 'bool' = True, "
         "connect_timeout_ms: 'float | None' = None, idle_timeout_ms: 'float | None' = None, "
         "max_response_bytes: 'int | None' = None, deadline_ms: 'float | None' = None, "
@@ -49,17 +50,19 @@ SIGNATURES = {
     ),
     "set": (
         "(self, *, prompt: 'str', response: 'str', attributes: 'Mapping[str, str] | None' = None, "
-        f"ttl_millis: 'int | None' = None, {OPTIONS}) -> 'SetResponse'"
+        f"ttl_millis: 'int | None' = None, {OPTIONS}) -> 'models.SetResponse'"
     ),
-    "search": f"({SEARCH}{OPTIONS}) -> 'SearchResponse'",
+    "search": f"({SEARCH}{OPTIONS}) -> 'models.SearchResponse'",
     "conversational_search": (
-        f"({SEARCH}context: 'Iterable[str] | None' = None, {OPTIONS}) -> 'ConversationalSearchResponseContent'"
+        f"({SEARCH}context: 'Iterable[str] | None' = None, {OPTIONS}) -> 'models.ConversationalSearchResponseContent'"
     ),
     "delete_by_id": f"(self, *, entry_id: 'str', {OPTIONS}) -> 'None'",
-    "delete_query": f"(self, *, attributes: 'Mapping[str, str]', {OPTIONS}) -> 'DeleteQueryResponse'",
-    "flush": f"(self, *, request: 'FlushRequest | FlushRequestTypedDict | None' = None, {OPTIONS}) -> 'None'",
-    "health": f"(self, *, {OPTIONS}) -> 'HealthResponse'",
-    "statistics": "(self) -> 'Statistics'",
+    "delete_query": f"(self, *, attributes: 'Mapping[str, str]', {OPTIONS}) -> 'models.DeleteQueryResponse'",
+    "flush": (
+        f"(self, *, request: 'models.FlushRequest | models.FlushRequestTypedDict | None' = None, {OPTIONS}) -> 'None'"
+    ),
+    "health": f"(self, *, {OPTIONS}) -> 'models.HealthResponse'",
+    "statistics": "(self) -> 'models.Statistics'",
     "reset_statistics": "(self) -> 'None'",
 }
 
@@ -139,6 +142,19 @@ ABSENT = (
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
+@pytest.mark.parametrize("suffix", ["", "_async"])
+def test_frameworks_can_read_the_types_of_every_method(name: str, suffix: str) -> None:
+    """Those that make tools or dependencies of methods do, and the models load for it."""
+    method = getattr(LangCache, name + suffix, None)
+    if method is None:
+        assert name in ("__init__", "statistics", "reset_statistics")
+        return
+    hints = get_type_hints(method)
+    assert hints.keys() >= {"return"}
+    assert not any(isinstance(hint, str) for hint in hints.values())
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
 def test_signatures(name: str) -> None:
     """Arguments, their order, kinds, types and defaults, and the result's type."""
     assert str(inspect.signature(getattr(LangCache, name))) == SIGNATURES[name]
@@ -209,7 +225,7 @@ def test_a_bare_import_reaches_the_submodules() -> None:
 def test_the_specifications_error_names_are_aliases_of_the_short_ones(name: str, status: int) -> None:
     kind: Any = getattr(errors, f"{name}ResponseContent")
     assert kind is getattr(errors, name.replace("ResourceUnavailable", "FailedDependency"))
-    assert (kind.status, kind.problem) == (status, getattr(errors, f"{name}ResponseContentData"))
+    assert (kind.status, problem_of(status)) == (status, getattr(errors, f"{name}ResponseContentData"))
     assert issubclass(kind, errors.LangCacheError)
 
 

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from itertools import count
 from types import TracebackType
-from typing import Literal
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import AuditError, ConfigurationError, describe
 from ..hookspecs import hookimpl
@@ -23,6 +21,9 @@ from .room import AuditStats, Room
 from .sinks import Sink, SinkLike, sink_of
 from .telling import Rarely, reason
 from .writer import Writer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _LONGEST_MS = 3_600_000
 

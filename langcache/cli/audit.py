@@ -10,10 +10,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from ..audit import Chain, Verification, verify
 from ..errors import ConfigurationError
+from ..secret import Secret
 
 if TYPE_CHECKING:
     from .connection import Commands
@@ -77,7 +76,7 @@ def _chain(key_env: str | None) -> Chain:
     key = os.environ.get(key_env)
     if not key:
         raise ConfigurationError(f"the environment variable {key_env!r}, which --key-env names, holds no key")
-    return Chain(SecretStr(key))
+    return Chain(Secret(key))
 
 
 def _show(found: Verification, keyed: bool) -> None:

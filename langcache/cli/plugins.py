@@ -71,12 +71,11 @@ def _show(title: str, rows: Iterable[Row]) -> None:
 
 
 def _transports(distributions: Distributions) -> Iterator[Row]:
-    for name, own in BUILT_IN_TRANSPORTS.items():
-        yield name, own.value, distributions.offering(own), ""
-    own_values = {own.value for own in BUILT_IN_TRANSPORTS.values()}
+    for name, module in BUILT_IN_TRANSPORTS.items():
+        yield name, module, distributions.of(module), ""
     for name, offered in installed(TRANSPORT_GROUP).items():
         for entry_point in offered:
-            if entry_point.value not in own_values:
+            if entry_point.value not in BUILT_IN_TRANSPORTS.values():
                 yield name, entry_point.value, distributions.offering(entry_point), _state_of_transport(name, offered)
 
 

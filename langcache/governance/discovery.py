@@ -6,11 +6,14 @@ import difflib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from ..errors import PluginError
 from ..logs import WARN
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 PLUGIN_GROUP: Final = "langcache.plugins"
 """The entry point group of plugins; an entry point's name is the plugin's."""
@@ -18,12 +21,13 @@ PLUGIN_GROUP: Final = "langcache.plugins"
 TRANSPORT_GROUP: Final = "langcache.transports"
 """The entry point group of transports; an entry point's name is the transport's."""
 
-BUILT_IN_TRANSPORTS: Final[Mapping[str, EntryPoint]] = {
-    name: EntryPoint(name, f"langcache_transports.{name}", TRANSPORT_GROUP)
+BUILT_IN_TRANSPORTS: Final[Mapping[str, str]] = {
+    name: f"langcache_transports.{name}"
     for name in ("aiohttp", "embedded", "requests", "supplied", "threaded", "urllib3")
 }
-"""They need no metadata, which bundles and copies of the code have not, and no other distribution can take their names:
-the default transport is not to be another one because something was installed."""
+"""The modules of the built-in transports by name. They need no metadata, which bundles and copies of the code have not,
+and no other distribution can take their names: the default transport is not to be another one because something was
+installed."""
 
 
 class Unusable(PluginError):
@@ -37,7 +41,10 @@ def installed(group: str) -> Mapping[str, Sequence[EntryPoint]]:
 
 @lru_cache(maxsize=8)
 def _installed(group: str, _search_path: Sequence[str]) -> Mapping[str, Sequence[EntryPoint]]:
-    # Reading all installed distributions takes milliseconds, so it is done once for each state of sys.path.
+    # Reading all installed distributions takes milliseconds, so it is done once for each state of sys.path; and so does
+    # importing what reads them, which most programs never need.
+    from importlib.metadata import entry_points
+
     found: dict[str, dict[str, EntryPoint]] = {}
     try:
         for entry_point in entry_points(group=group):
@@ -60,12 +67,13 @@ def find(group: str, name: str) -> EntryPoint:
     return offered[0]
 
 
-def load(entry_point: EntryPoint) -> object:
-    """Return what `entry_point` names; raises Unusable, from the reason, where that fails."""
+def load(source: EntryPoint | str) -> object:
+    """Return what an entry point names, or a module by its name; raises Unusable, from the reason, where that fails."""
     try:
-        return entry_point.load()
+        return import_module(source) if isinstance(source, str) else source.load()
     except (Exception, SystemExit) as error:  # a module that ends the process when it is imported is broken, no more
-        raise Unusable(f"cannot be loaded ({entry_point.value}): {type(error).__name__}: {error}") from error
+        value = source if isinstance(source, str) else source.value
+        raise Unusable(f"cannot be loaded ({value}): {type(error).__name__}: {error}") from error
 
 
 def source_of(entry_point: EntryPoint) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import inspect
 from collections.abc import Iterator
-from importlib.metadata import Distribution, EntryPoint, distributions
+from typing import TYPE_CHECKING
 
 from .. import __version__
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
 
 OWN = f"langcache {__version__}"
 
@@ -46,6 +49,8 @@ def module_of(thing: object) -> str:
 
 
 def _by_package() -> dict[str, list[Distribution]]:
+    from importlib.metadata import distributions  # on first use: it takes longer to import than much of the package
+
     found: dict[str, list[Distribution]] = {}
     for distribution in distributions():
         try:

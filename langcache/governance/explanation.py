@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Final, NamedTuple, cast
 
-from pydantic import SecretStr
-
 from ..errors import describe
 from ..http import display_url, is_secret_name
+from ..secret import is_secret
 from .distributions import OWN, Distributions, module_of
 from .members import Member, Stages
 from .ordering import Layer
@@ -118,7 +117,7 @@ def _listed(options: Mapping[str, object]) -> str:
 
 def shown(value: object, name: str = "") -> str:
     """Return `value`, which is called `name`, as it may be shown: secrets hidden, and strange objects by their kind."""
-    if is_secret_name(name) or isinstance(value, SecretStr):
+    if is_secret_name(name) or is_secret(value):
         return "***"
     text = _as_text(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -5,7 +5,7 @@
 2. A `Credential` says that it may be kept: for all calls, until it expires or the service refuses it (401). Then one
    call asks for a new one, and all others wait for what comes of it.
 3. After a 401 the provider is asked again, and where it has another key, the attempt is made once more with that.
-4. Nothing holds a key but as a SecretStr, so that no repr, no log and no traceback shows one.
+4. Nothing holds a key but as a Secret, so that no repr, no log and no traceback shows one.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from pydantic import SecretStr
-
 from ..config import Settings, api_key_from_environment
 from ..credentials import ApiKey, KeyProvider
 from ..errors import AuthenticationError, ConfigurationError, describe
 from ..hookspecs import hookimpl
 from ..http import Request, Response, header_value_problem
 from ..processes import PerProcess
+from ..secret import Secret, revealed
 from ..steps import Middleware, Next, Steps
 from .keys import Key, Keys
 
@@ -38,12 +37,12 @@ class BearerAuth:
     """
 
     def __init__(
-        self, key: SecretStr | KeyProvider, required: bool = True, clock: Callable[[], float] = time.monotonic
+        self, key: Secret | KeyProvider, required: bool = True, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._fixed = key if isinstance(key, SecretStr) else None
-        self._provider = None if isinstance(key, SecretStr) else key
+        self._fixed = key if isinstance(key, Secret) else None
+        self._provider = None if isinstance(key, Secret) else key
         # At a fork, a thread may hold a lock, or be about to get a key, that the child does not have.
-        self._keys = None if isinstance(key, SecretStr) else PerProcess(partial(Keys, key, clock))
+        self._keys = None if isinstance(key, Secret) else PerProcess(partial(Keys, key, clock))
         self._required = required
         self._clock = clock
 
@@ -82,7 +81,7 @@ class BearerAuth:
         return (yield from self._keys.get().ask(refused))
 
 
-def _authorized(request: Request, key: SecretStr) -> Request:
+def _authorized(request: Request, key: Secret) -> Request:
     return request.with_headers({"Authorization": authorization(key)})
 
 
@@ -96,7 +95,7 @@ def authorization(key: ApiKey) -> str:
 
 def _header(key: ApiKey) -> tuple[str, str | None]:
     """Return the header, or "" and the problem: a function that raises would hold the key in its frame."""
-    plain: Any = key.get_secret_value() if isinstance(key, SecretStr) else key
+    plain: Any = revealed(key)
     if isinstance(plain, str) and plain.strip().lower() in ("", _SCHEME.strip().lower()):
         return "", "is empty; give LangCache(api_key=...) or set LANGCACHE_API_KEY"
     problem = header_value_problem(plain)

@@ -5,7 +5,7 @@
    the others wait for what comes of it. Such a question is a flight.
 3. A flight lands with what the provider gives or raises. That the call which asks has no more time, or is cancelled, is
    its own matter: then another one asks; or, where the provider is in a thread that goes on, that is waited for.
-4. What a provider gives is hidden in a SecretStr before anybody else sees it, so that no frame of a traceback has it.
+4. What a provider gives is hidden in a Secret before anybody else sees it, so that no frame of a traceback has it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from pydantic import SecretStr
-
 from ..credentials import Credential, KeyProvider
 from ..errors import ConfigurationError, describe
+from ..secret import Secret, revealed
 from ..steps import Steps, Wait, perform, resolve
 
-Key = SecretStr | None
-Answer = Credential | SecretStr | None
+Key = Secret | None
+Answer = Credential | Secret | None
 """What a provider gives, hidden."""
 
 Landing = Future[Key | Exception]
@@ -56,7 +55,7 @@ class Keys:
         """Return the key for an attempt, or for one after the service has `refused` a key."""
         while True:
             found = self._look(refused)
-            if isinstance(found, SecretStr):
+            if isinstance(found, Secret):
                 return found
             if isinstance(found, _Flight):
                 return (yield from self._lead(found, refused))
@@ -66,7 +65,7 @@ class Keys:
             if landed is not None:
                 return landed
 
-    def _look(self, refused: Key) -> SecretStr | _Flight | Wait:
+    def _look(self, refused: Key) -> Secret | _Flight | Wait:
         """Return the key that is kept, or the flight that the call is to make, or the wait for another call's."""
         with self._lock:
             if not self._is_shared:
@@ -158,7 +157,7 @@ class Keys:
                 self._end(flight, self._keep(answer) if isinstance(answer, Credential) else None)
         return answer
 
-    def _keep(self, credential: Credential) -> SecretStr:
+    def _keep(self, credential: Credential) -> Secret:
         milliseconds = credential.expires_in_ms
         self._key = credential.key
         self._expires = None if milliseconds is None else self._clock() + milliseconds / 1000
@@ -226,9 +225,10 @@ def _hidden(provided: object) -> Answer | type:
 
     That is no error yet: the traceback of one that is raised here would hold this frame, and with it the key.
     """
-    if provided is None or isinstance(provided, (SecretStr, Credential)):
+    if provided is None or isinstance(provided, Credential):
         return provided
-    return SecretStr(provided) if isinstance(provided, str) else type(provided)
+    plain = revealed(provided)
+    return Secret(plain) if isinstance(plain, str) else type(provided)
 
 
 def _copied(error: Exception) -> Exception:

@@ -7,13 +7,13 @@ out, an unknown problem type stays a string, and where there is no problem docum
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Annotated, Any, cast
 
 from pydantic import GetPydanticSchema, ValidationError
 from pydantic_core import from_json
 from typing_extensions import Self
 
+from ..http import status_phrase
 from .base import OPEN, WireModel
 from .fielderror import FieldError
 from .problemtypes import (
@@ -50,13 +50,13 @@ class Problem(WireModel):
     @classmethod
     def read(cls, content: bytes | str, status: int) -> Self:
         """Read what `content` says of an error with this HTTP `status`; it never fails."""
-        document: dict[str, Any] = {"title": phrase(status), "status": status, **_members(content)}
+        document: dict[str, Any] = {"title": status_phrase(status), "status": status, **_members(content)}
         try:
             return cls.model_validate(document)
         except ValidationError as error:
             wrong = {str(detail["loc"][0]) for detail in error.errors()}
         members = {name: value for name, value in document.items() if name not in wrong}
-        return cls.model_validate({"title": phrase(status), "status": status, **members})
+        return cls.model_validate({"title": status_phrase(status), "status": status, **members})
 
 
 def _members(content: bytes | str) -> dict[str, Any]:
@@ -65,14 +65,6 @@ def _members(content: bytes | str) -> dict[str, Any]:
     except ValueError:
         return {}
     return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
-
-
-def phrase(status: int) -> str:
-    """Return the status's own phrase ("Not Found"), or "" where it has none."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
 
 
 class BadRequestErrorData(Problem):
@@ -131,3 +123,32 @@ class UnexpectedErrorData(Problem):
 
     type: Annotated[UnexpectedErrorType, OPEN] = _BLANK
     status: int | None = 500
+
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    400: BadRequestErrorData,
+    401: AuthenticationErrorData,
+    403: ForbiddenErrorData,
+    404: NotFoundErrorData,
+    413: PayloadTooLargeErrorData,
+    424: FailedDependencyErrorData,
+    429: TooManyRequestsErrorData,
+    500: UnexpectedErrorData,
+}
+
+
+def problem_of(status: int) -> type[Problem]:
+    """Return the model of the problems that come with this HTTP `status`."""
+    return _BY_STATUS.get(status, Problem)
+
+
+# The specification's names of the same models.
+AuthenticationErrorResponseContentData = AuthenticationErrorData
+BadRequestErrorResponseContentData = BadRequestErrorData
+FailedDependencyErrorResponseContentData = FailedDependencyErrorData
+ForbiddenErrorResponseContentData = ForbiddenErrorData
+NotFoundErrorResponseContentData = NotFoundErrorData
+PayloadTooLargeErrorResponseContentData = PayloadTooLargeErrorData
+ResourceUnavailableErrorResponseContentData = FailedDependencyErrorData
+TooManyRequestsErrorResponseContentData = TooManyRequestsErrorData
+UnexpectedErrorResponseContentData = UnexpectedErrorData

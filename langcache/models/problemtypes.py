@@ -73,3 +73,14 @@ class UnexpectedErrorType(str, Enum, metaclass=OpenEnumMeta):
     ROOT_ERRORS_CACHE_AUTHENTICATION = "/errors/cache/authentication"
     ROOT_ERRORS_CACHE_UNEXPECTED_ERROR = "/errors/cache/unexpected-error"
     ROOT_ERRORS_EMBEDDINGS_UNEXPECTED_ERROR = "/errors/embeddings/unexpected-error"
+
+
+# The names that the specification's older line has for the same enums.
+AuthenticationErrorURI = AuthenticationErrorType
+BadRequestErrorURI = BadRequestErrorType
+ForbiddenErrorURI = ForbiddenErrorType
+NotFoundErrorURI = NotFoundErrorType
+PayloadTooLargeErrorURI = PayloadTooLargeErrorType
+ResourceUnavailableErrorURI = FailedDependencyErrorType
+TooManyRequestsErrorURI = TooManyRequestsErrorType
+UnexpectedErrorURI = UnexpectedErrorType

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeGuard, Union, cast
 
-from pydantic import SecretStr
-
 from ..errors import ConfigurationError
+from ..secret import Secret, SecretText, revealed
 
 if TYPE_CHECKING:
     import ssl
@@ -24,7 +23,7 @@ DEFAULT_RELOAD_INTERVAL: Final = 10.0
 AUTHORITY_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """The environment's variables that name authorities, the one that goes before the others first."""
 
-Password = Union[str, bytes, SecretStr]
+Password = Union[str, bytes, SecretText]
 
 _PEM: Final = "-----BEGIN"
 _TRUST: Final = ("certifi", "system")
@@ -246,15 +245,16 @@ def _path(name: str, value: object, right: str = "the path of a PEM file") -> st
     return str(Path(path).absolute())
 
 
-def _password(value: object) -> SecretStr | Callable[[], Password] | None:
-    if value is None or isinstance(value, SecretStr):
+def _password(value: object) -> Secret | Callable[[], Password] | None:
+    if value is None:
         return value
+    plain = revealed(value)
+    if isinstance(plain, bytes):
+        return Secret(plain.decode("utf-8", "surrogateescape"))
+    if isinstance(plain, str):
+        return Secret(plain)
     if callable(value):
         return cast("Callable[[], Password]", value)
-    if isinstance(value, bytes):
-        return SecretStr(value.decode("utf-8", "surrogateescape"))
-    if isinstance(value, str):
-        return SecretStr(value)
     raise ConfigurationError(
         "TLSConfig: key_password must be a string, bytes, a SecretStr or a callable that returns one, "
         f"not {type(value).__name__}"

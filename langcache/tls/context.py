@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import certifi
-from pydantic import SecretStr
 
 from ..errors import ConfigurationError
+from ..secret import revealed
 from .x509 import validity
 
 if TYPE_CHECKING:
@@ -150,8 +150,7 @@ def _password(source: object) -> bytes:
             value = source()
         except Exception as error:  # the caller's code; its error is the cause of ours
             raise ConfigurationError(f"The callable key_password failed: {type(error).__name__}") from error
-    if isinstance(value, SecretStr):
-        value = value.get_secret_value()
+    value = revealed(value)
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape")
     if isinstance(value, bytes):

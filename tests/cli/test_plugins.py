@@ -106,7 +106,7 @@ def test_transports_that_nobody_gets_are_told(installed: Installed, capsys: pyte
     installed[group] = {
         "urllib3": [EntryPoint("urllib3", "taking.ours", group)],
         "fast": [EntryPoint("fast", value, group) for value in ("one.module", "another.module")],
-        "requests": [discovery.BUILT_IN_TRANSPORTS["requests"]],
+        "requests": [EntryPoint("requests", discovery.BUILT_IN_TRANSPORTS["requests"], group)],
     }
     lines = told(capsys)
     assert "urllib3 taking.ours no distribution not used: the name is langcache's own" in lines

@@ -432,7 +432,7 @@ def test_metadata_that_cannot_be_read_takes_nothing_down(
     def damaged(group: str) -> Any:
         raise TypeError("an entry point without a value")
 
-    monkeypatch.setattr(discovery, "entry_points", damaged)
+    monkeypatch.setattr("importlib.metadata.entry_points", damaged)
     discovery._installed.cache_clear()  # pyright: ignore[reportPrivateUsage]
     try:
         client = made("audit", autoload=True)

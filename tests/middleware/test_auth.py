@@ -15,6 +15,7 @@ from langcache import Credential, Request, Response, Steps, send
 from langcache.credentials import Provided
 from langcache.errors import AuthenticationError, ConfigurationError, ConnectError
 from langcache.middleware.auth import BearerAuth, authorization
+from langcache.secret import Secret
 from langcache.steps import Command, Resolve, Send
 from tests.middleware.stepping import Clock, fail, failure, finish, throw
 
@@ -67,12 +68,12 @@ def refused(auth: BearerAuth, request: Request = REQUEST) -> tuple[Steps[Respons
 
 
 def test_the_key_is_sent_as_a_bearer_token() -> None:
-    assert sent_with(BearerAuth(SecretStr("k1"))) == "Bearer k1"
+    assert sent_with(BearerAuth(Secret("k1"))) == "Bearer k1"
 
 
 @pytest.mark.parametrize("key", ["Bearer k1", "bearer k1", "BEARER k1"])
 def test_a_key_that_names_its_scheme_is_sent_as_it_is(key: str) -> None:
-    assert sent_with(BearerAuth(SecretStr(key))) == key
+    assert sent_with(BearerAuth(Secret(key))) == key
 
 
 @pytest.mark.parametrize("given_key", ["k1", SecretStr("k1"), Credential("k1"), Credential(SecretStr("k1"))])
@@ -116,7 +117,7 @@ def test_a_credential_that_expires_at_once_is_used_once() -> None:
     assert [sent_with(auth), sent_with(auth)] == ["Bearer k1", "Bearer k2"]
 
 
-@pytest.mark.parametrize("key", [SecretStr("k1"), lambda: "k1", lambda: None])
+@pytest.mark.parametrize("key", [Secret("k1"), lambda: "k1", lambda: None])
 def test_an_authorization_of_the_callers_is_sent_as_it_is(key: Any) -> None:
     """It was given for this very call, so it stands before the client's key, which is not even asked for."""
     request = REQUEST.with_headers({"AUTHORIZATION": "Basic eA=="})
@@ -225,7 +226,7 @@ def test_a_failure_of_the_provider_after_a_401_is_raised_and_tells_of_the_401() 
     assert isinstance(caught.value.__context__, AuthenticationError)
 
 
-@pytest.mark.parametrize("key", [SecretStr("k1"), lambda: None])
+@pytest.mark.parametrize("key", [Secret("k1"), lambda: None])
 def test_what_is_no_providers_is_never_repeated(key: Any) -> None:
     """A fixed key will be no other, and no key is not for the service to refuse."""
     steps = BearerAuth(key, required=False)(REQUEST, send)

@@ -16,17 +16,17 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from pydantic import SecretStr
 
 from langcache import Credential, Steps
 from langcache.credentials import Provided
 from langcache.errors import ConfigurationError, DeadlineExceeded, LangCacheError
 from langcache.middleware.keys import Key, Keys
+from langcache.secret import Secret
 from langcache.steps import Resolve, Wait
 from tests.cycles import freed_at_once
 from tests.middleware.stepping import Clock
 
-K1, K2 = SecretStr("k1"), SecretStr("k2")
+K1, K2 = Secret("k1"), Secret("k2")
 
 
 class Call:
@@ -532,7 +532,7 @@ def test_no_frame_has_an_async_providers_bare_key(provider_of: ProviderOf) -> No
     running = begun(leader.question)
     with pytest.raises(StopIteration) as stop:
         running.send(None)
-    assert stop.value.value == SecretStr("s3cret")
+    assert stop.value.value == Secret("s3cret")
     assert "s3cret" not in repr(stop.value.value)
 
 
@@ -571,7 +571,7 @@ def test_those_who_wait_for_a_bare_key_ask_for_themselves() -> None:
     assert other.asks
     other.ask()
     one.ask()
-    assert [call.key for call in calls] == [K1, SecretStr("k3"), K2]
+    assert [call.key for call in calls] == [K1, Secret("k3"), K2]
 
 
 def test_once_that_is_known_nobody_waits_for_another_one() -> None:
@@ -598,7 +598,7 @@ def test_a_provider_may_come_to_allow_it_and_cease_to() -> None:
     leader, one = Call(keys, K1), Call(keys, K1)
     leader.ask()
     one.arrive()
-    assert leader.key == SecretStr("bare again")
+    assert leader.key == Secret("bare again")
     assert one.asks
     assert Call(keys).asks, "the old one was refused"
     one.ask()
@@ -748,7 +748,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.is_bare = False
         self.owners: dict[str, Call] = {}
         """The bare keys, and the calls that asked for them."""
-        self.refused: list[SecretStr] = []
+        self.refused: list[Secret] = []
 
     @initialize(is_bare=st.booleans())
     def a_provider(self, is_bare: bool) -> None:

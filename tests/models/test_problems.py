@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from langcache import models
 from langcache.models import problems
-from langcache.models.problems import Problem, phrase
+from langcache.models.problems import Problem
 
 # The specification's table; the first types are those of the new dialect.
 TYPES: tuple[tuple[type[Problem], str, tuple[str, ...]], ...] = (
@@ -190,8 +190,3 @@ def test_reading_a_document_never_fails(model: type[Problem], document: dict[str
 @given(st.sampled_from(DATA), st.binary(), st.integers())
 def test_reading_bytes_never_fails(model: type[Problem], content: bytes, status: int) -> None:
     assert isinstance(model.read(content, status), model)
-
-
-@pytest.mark.parametrize(("status", "words"), [(404, "Not Found"), (503, "Service Unavailable"), (599, ""), (0, "")])
-def test_a_phrase_is_that_of_the_status(status: int, words: str) -> None:
-    assert phrase(status) == words

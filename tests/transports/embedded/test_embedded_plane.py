@@ -72,7 +72,7 @@ def test_each_operation_answers_with_its_documented_status_and_content_type(plan
         "attributes": {"x": "y"},
     }
     for operation in OPERATIONS:
-        wanted = {name: value for name, value in arguments.items() if name in operation.arguments.model_fields}
+        wanted = {name: value for name, value in arguments.items() if name in operation.model.model_fields}
         response = plane.handle(operation.request(TARGET, wanted))
         assert response.status_code == operation.status
         if operation.status == 204:
