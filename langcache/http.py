@@ -11,7 +11,9 @@ import re
 from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
+
+T = TypeVar("T")
 
 _SECRET_NAME = re.compile("auth|cookie|key|pass|secret|signature|token")
 _QUERY = re.compile("[?#].*", re.DOTALL)
@@ -99,14 +101,18 @@ class Headers(Mapping[str, str]):
 
     def merged(self, headers: Mapping[str, str]) -> Headers:
         """Return a copy in which `headers` replace those of the same name, whatever their case."""
-        copy = Headers(self)
-        for name, value in headers.items():
-            copy._items[name.lower()] = (name, value)
+        copy = Headers.__new__(Headers)
+        copy._items = dict(self._items)
+        if type(headers) is Headers:
+            copy._items.update(headers._items)
+        else:
+            for name, value in headers.items():
+                copy._items[name.lower()] = (name, value)
         return copy
 
     def lowered(self) -> Headers:
         """Return a copy whose names are in lower case."""
-        copy = Headers()
+        copy = Headers.__new__(Headers)
         copy._items = {key: (key, value) for key, (_, value) in self._items.items()}
         return copy
 
@@ -122,6 +128,15 @@ class Headers(Mapping[str, str]):
         if name not in self:
             raise KeyError(name)
         return self._items[name.lower()][1]
+
+    @overload
+    def get(self, key: str, /) -> str | None: ...
+    @overload
+    def get(self, key: str, /, default: str | T) -> str | T: ...
+    def get(self, key: str, /, default: Any = None) -> Any:
+        """Return the value of that name, or `default`; unlike the inherited one, it raises and catches nothing."""
+        item = self._items.get(key.lower())
+        return default if item is None else item[1]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._items
@@ -209,21 +224,25 @@ class Request:
         put(self, "idempotent", idempotent)
         put(self, "options", options)
 
+    def replace(self, **changes: Any) -> Request:
+        """Return a copy with these attributes instead, which must be of the types that they have."""
+        return _copied(self, changes)
+
     def with_headers(self, headers: Mapping[str, str]) -> Request:
         """Return a copy that also carries `headers`; they replace those of the same name."""
-        return _copied(self, headers=self.headers.merged(headers))
+        return _copied(self, {"headers": self.headers.merged(headers)})
 
     def with_url(self, url: str) -> Request:
         """Return a copy that goes to `url`."""
-        return _copied(self, url=url)
+        return _copied(self, {"url": url})
 
     def with_timeout(self, seconds: float | None) -> Request:
         """Return a copy that may take `seconds` for this attempt, or any time for None."""
-        return _copied(self, timeout=seconds)
+        return _copied(self, {"timeout": seconds})
 
     def with_options(self, **options: Any) -> Request:
         """Return a copy that also has these `options`; they replace those of the same name."""
-        return _copied(self, options={**self.options, **options})
+        return _copied(self, {"options": {**self.options, **options}})
 
     def json(self) -> Any:
         """Return the body parsed as JSON; raises ValueError where it is none."""
@@ -231,7 +250,7 @@ class Request:
 
     def with_json(self, value: Any) -> Request:
         """Return a copy whose body is `value` in JSON."""
-        return _copied(self, content=json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+        return _copied(self, {"content": json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()})
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The options are this call's alone, and may hold what cannot be pickled.
@@ -280,7 +299,7 @@ class Response:
 
     def with_extensions(self, **extensions: Any) -> Response:
         """Return a copy that also has these `extensions`; they replace those of the same name."""
-        return _copied(self, extensions={**self.extensions, **extensions})
+        return _copied(self, {"extensions": {**self.extensions, **extensions}})
 
     @property
     def text(self) -> str:
@@ -309,10 +328,12 @@ class Response:
 FrozenT = TypeVar("FrozenT", Request, Response)
 
 
-def _copied(value: FrozenT, **changes: Any) -> FrozenT:
+def _copied(value: FrozenT, changes: Mapping[str, Any]) -> FrozenT:
     """Return a copy with `changes`; unlike dataclasses.replace it does nothing else, which is several times faster."""
     copy = object.__new__(type(value))
-    copy.__dict__.update(value.__dict__, **changes)
+    members = copy.__dict__
+    members.update(value.__dict__)
+    members.update(changes)
     return copy
 
 

@@ -148,7 +148,8 @@ def run(steps: Steps[T], transmit: Callable[[Request], Response], pause: Callabl
 
 def _perform(command: Command, transmit: Callable[[Request], Response], pause: Callable[[float], None]) -> Any:
     if isinstance(command, Send):
-        return _response(_refuse_awaitable(transmit(command.request), "the transport"))
+        result = transmit(command.request)
+        return result if isinstance(result, Response) else _response(_refuse_awaitable(result, "the transport"))
     if isinstance(command, Resolve):
         provider, timeout = command.provider, command.timeout
         value = provider() if timeout is None else bounded(provider, timeout)

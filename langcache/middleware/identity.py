@@ -35,9 +35,10 @@ class RequestIdentity:
         """Give this call its id."""
         given = None if self._header is None else request.headers.get(self._header)
         identity = given or self._make()
-        request = request.with_options(request_id=identity)
+        headers = request.headers
         if self._header is not None and given is None:
-            request = request.with_headers({self._header: identity})
+            headers = headers.merged({self._header: identity})
+        request = request.replace(headers=headers, options={**request.options, "request_id": identity})
         try:
             response = yield from call_next(request)
         except LangCacheError as error:
