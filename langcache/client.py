@@ -35,8 +35,9 @@ if TYPE_CHECKING:  # of its own, it would take a tenth of the time that importin
 class LangCache:
     """A client of Redis LangCache, the semantic cache for LLM answers.
 
-    It is shared by threads and by tasks. ``with`` and ``async with`` close the connections that it opened; one that
-    is dropped is closed when it is collected.
+    It is shared by threads and by tasks. ``with`` and ``async with`` load what the first call would load otherwise,
+    which takes some tens of milliseconds once in a process, and close the connections that it opened; one that is
+    dropped is closed when it is collected.
 
     Every method takes, beside its own arguments, these for the one call:
 
@@ -221,7 +222,7 @@ class LangCache:
         raise TypeError("A LangCache client holds connections, which cannot be copied or pickled; make a new one")
 
     def __enter__(self) -> Self:
-        self._transports.require_open()
+        self._pipeline.load()
         return self
 
     def __exit__(
@@ -230,7 +231,7 @@ class LangCache:
         self.close()
 
     async def __aenter__(self) -> Self:
-        self._transports.require_open()
+        await self._pipeline.load_async()
         return self
 
     async def __aexit__(

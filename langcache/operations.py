@@ -62,6 +62,11 @@ class Operation(Generic[Result]):
         """The model of the arguments; it loads on first use, as all models do."""
         return self.arguments()
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the model of the arguments is loaded, and pydantic with it."""
+        return "model" in vars(self)
+
     @cached_property
     def path_arguments(self) -> frozenset[str]:
         """The names of the arguments that are part of the path."""

@@ -34,12 +34,13 @@ from .errors import ClientClosedError, ConfigurationError, PluginError, describe
 from .governance.explanation import Sender, explain
 from .http import NO_HEADERS, Headers, Request, Response, request_id_of
 from .middleware.statistics import CountCalls
-from .operations import Operation, Target
+from .operations import OPERATIONS, Operation, Target
 from .plugins import FALLBACK_ASYNC_TRANSPORT, NATIVE_ASYNC_TRANSPORT, SUPPLIED_TRANSPORT, Plugins
 from .policies import BreakerPolicy, OnFailure
 from .processes import PerProcess
 from .steps import compose, run, run_async
 from .transport import AsyncTransport, Transport, TransportOptions
+from .workers import in_thread, result_of_async
 
 if TYPE_CHECKING:
     from .counters import Counters
@@ -93,7 +94,9 @@ class Pipeline:
     ) -> Result:
         """Carry out `operation` in this task."""
         deadline_at = self._deadline(options.deadline_ms)
-        transport = self._transports.asynchronous()  # the first call opens it, in the time of its deadline
+        transport = self._transports.opened_async() if operation.is_loaded else None
+        if transport is None:
+            transport = await self._load_async(operation)
 
         async def transmit(request: Request) -> Response:
             self._transports.require_open()
@@ -102,6 +105,25 @@ class Pipeline:
         own_client = self._settings.own_async_client
         request = self._request(operation, arguments, options, deadline_at, own_client, transport)
         return _result(operation, await run_async(self._handle(request), transmit))
+
+    def load(self) -> None:
+        """Load the models, which takes some fifty milliseconds, so that no call has to."""
+        self._transports.require_open()
+        for operation in OPERATIONS:
+            operation.model  # noqa: B018 - it loads
+
+    async def load_async(self) -> None:
+        """The same, and open the transport for async calls; the event loop goes on meanwhile."""
+        await self._load_async(*OPERATIONS)
+
+    async def _load_async(self, *operations: Operation[Any]) -> AsyncTransport:
+        def load() -> AsyncTransport:
+            transport = self._transports.asynchronous()
+            for operation in operations:
+                operation.model  # noqa: B018 - it loads
+            return transport
+
+        return await result_of_async(in_thread(load), None)
 
     def statistics(self) -> models.Statistics:
         """Return what became of the calls so far."""
@@ -285,6 +307,11 @@ class Transports:
                 "or give LangCache(transport=...) one for sync calls"
             )
         return self._sync
+
+    def opened_async(self) -> AsyncTransport | None:
+        """Return the transport for async calls, where it is open already."""
+        self.require_open()
+        return self._async
 
     def asynchronous(self) -> AsyncTransport:
         """Return the transport for async calls; it is built by the first one, because many programs make none."""

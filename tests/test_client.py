@@ -32,6 +32,7 @@ from langcache import (
 )
 from langcache.models import SearchStrategy
 from tests.local_server import LocalServer
+from tests.transports.programs import output_of
 from tests.transports.test_processes import echo
 
 NO_ENTRIES = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
@@ -671,31 +672,67 @@ def test_an_async_transport_that_a_sync_close_cannot_close_waits_for_the_async_o
     assert plugin.made.closed == 1
 
 
+class Opening:
+    """Offers transports, and notes when and where the async one is asked for."""
+
+    def __init__(self) -> None:
+        self.sync, self.asynchronous = Recording(), AsyncRecording()
+        self.opened: list[tuple[float, int]] = []
+
+    @hookimpl
+    def langcache_transport(self, name: str) -> Recording:
+        return self.sync
+
+    @hookimpl
+    def langcache_async_transport(self, name: str) -> AsyncRecording:
+        self.opened.append((time.monotonic(), threading.get_ident()))
+        return self.asynchronous
+
+
 def test_what_opening_the_async_transport_takes_counts_for_the_deadline_of_the_first_call() -> None:
     """It loads a whole HTTP library."""
-    opened: list[float] = []
-
-    class Offering:
-        sync, asynchronous = Recording(), AsyncRecording()
-
-        @hookimpl
-        def langcache_transport(self, name: str) -> Recording:
-            return self.sync
-
-        @hookimpl
-        def langcache_async_transport(self, name: str) -> AsyncRecording:
-            opened.append(time.monotonic())
-            return self.asynchronous
-
-    plugin = Offering()
+    plugin = Opening()
     client = LangCache("http://cache.example", "k", "c", transport="x", plugins=[plugin], deadline_ms=60_000)
 
     async def main() -> None:
-        async with client:
-            await client.search_async(prompt="p")
+        await client.search_async(prompt="p")
+        await client.aclose()
 
     asyncio.run(main())
-    assert plugin.asynchronous.sent[0].options["deadline"] - 60 <= opened[0]
+    [(moment, _)] = plugin.opened
+    assert plugin.asynchronous.sent[0].options["deadline"] - 60 <= moment
+
+
+@pytest.mark.parametrize("enters", [True, False])
+def test_the_async_transport_is_opened_in_a_thread_once(enters: bool) -> None:
+    """So that the event loop goes on meanwhile; ``async with`` opens it before the first call."""
+    plugin = Opening()
+    client = LangCache("http://cache.example", "k", "c", transport="x", plugins=[plugin])
+
+    async def main() -> None:
+        if enters:
+            await client.__aenter__()
+            assert len(plugin.opened) == 1
+        await asyncio.gather(*(client.search_async(prompt="p") for _ in range(5)))
+        await client.aclose()
+
+    asyncio.run(main())
+    [(_, thread)] = plugin.opened
+    assert thread != threading.get_ident()
+    assert len(plugin.asynchronous.sent) == 5
+
+
+def test_with_loads_the_models_before_the_first_call() -> None:
+    program = """
+    import sys
+    from langcache import LangCache
+
+    client = LangCache("http://127.0.0.1:9", "k", "c")
+    assert "pydantic" not in sys.modules
+    with client:
+        assert "langcache.models.searchrequest" in sys.modules
+    """
+    output_of(program)
 
 
 def test_a_dropped_client_warns_of_an_async_transport_that_nobody_closed() -> None:
