@@ -6,30 +6,31 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from . import costs, report
+from tests.comparison.environments import OFFICIAL
+
+from . import budgets, costs, flatness, layers, report
 from .environments import build
 from .rounds import compete
-from .server import SIZES, Server
+from .server import COUNTS, SIZES, Server
 
-_SYNC = ["langcache urllib3", "langcache requests", "official", "bare urllib3", "bare requests", "bare http.client"]
-_ASYNC = ["langcache aiohttp", "langcache threaded", "official async", "bare aiohttp"]
-_SHARED = ["langcache urllib3", "official", "bare urllib3"]
-_NULL = ["langcache null", "official null"]
-_BASES = {
-    "langcache urllib3": "bare urllib3",
-    "langcache requests": "bare requests",
-    "langcache aiohttp": "bare aiohttp",
-    "langcache threaded": "bare aiohttp",
-    "langcache null": "official null",
-    "official": "langcache urllib3",
-    "official async": "langcache aiohttp",
-}
+_SYNC: Final = (
+    "langcache urllib3", "langcache requests", "official", "bare urllib3", "bare requests", "bare http.client",
+    "bare httpx",
+)  # fmt: skip
+_ASYNC: Final = ("langcache aiohttp", "langcache threaded", "official async", "bare aiohttp", "bare httpx async")
+_SHARED: Final = ("langcache urllib3", "official", "bare urllib3")
+_LARGE: Final = ("langcache urllib3", "langcache requests", "official", "bare urllib3", "bare requests")
+_NULL: Final = ("langcache null", "langcache null async", "official null")
+_FLAT_CALLS: Final = 200_000
+_SIDE_BY_SIDE: Final = (1, 10, 100, 300)
+_THREADS: Final = (1, 8, 32, 200)
 
 
 class Contest:
@@ -39,30 +40,71 @@ class Contest:
         self._pythons = pythons
         self._url = url
         self._scale = scale
-        self.data: dict[str, Any] = {}
 
-    def latency(self, title: str, names: Sequence[str], calls: int, path: str = "") -> None:
+    def latency(self, title: str, names: Sequence[str], calls: int, path: str = "", prompt: int = 0) -> Any:
         """Measure calls one after another."""
-        found = compete(names, self._pythons, self._url + path, rounds=10, calls=self._scaled(calls))
-        self._keep(title, report.as_data(found), report.latency_table(title, found, _BASES))
+        url, number = self._url + path, self._scaled(calls)
+        found = compete(names, self._pythons, url, rounds=self._scaled(10), calls=number, prompt=prompt)
+        say(report.latency_table(title, found))
+        return report.as_data(found)
 
-    def throughput(self, title: str, names: Sequence[str], calls: int, width: int) -> None:
+    def throughput(self, title: str, names: Sequence[str], calls: int, width: int) -> Any:
         """Measure calls side by side, in threads or in tasks."""
-        calls = max(self._scaled(calls), width * 5)
-        found = compete(names, self._pythons, self._url, rounds=5, calls=calls, width=width)
-        self._keep(title, report.as_data(found), report.throughput_table(title, found, _BASES))
+        found = compete(names, self._pythons, self._url, rounds=self._scaled(5), calls=self._scaled(calls), width=width)
+        say(report.throughput_table(title, found))
+        return report.as_data(found)
 
-    def costs(self) -> None:
-        """Measure what is paid once."""
-        found = costs.measure(self._pythons, rounds=max(3, self._scaled(15)))
-        self._keep("costs", found, report.costs_table(found))
+    def run(self) -> dict[str, Any]:
+        """Run all disciplines, and return what was measured."""
+        return {
+            "latency": {
+                title: self.latency(title, names, 300)
+                for title, names in (("One call after another", _SYNC), ("Own work: no network", _NULL))
+            },
+            "tasks": {
+                str(width): self.throughput(f"{width} tasks at a time", _ASYNC, 2_000, width) for width in _SIDE_BY_SIDE
+            },
+            "threads": {
+                str(width): self.throughput(f"{width} threads share a client", _SHARED, 1_000, width)
+                for width in _THREADS
+            },
+            "sizes": {
+                str(size): self.latency(f"Answers of {size:,} bytes", _LARGE, 20, f"/large/{size}") for size in SIZES
+            },
+            "entries": {
+                str(count): self.latency(f"Answers of {count:,} entries", _LARGE, 20, f"/many/{count}")
+                for count in COUNTS
+            },
+            "prompts": {
+                str(size): self.latency(f"Prompts of {size:,} characters", _LARGE, 20, prompt=size)
+                for size in SIZES[-2:]
+            },
+            "middleware": self._middleware(),
+            "costs": self._costs(),
+            "flat": self._flatness(),
+        }
+
+    def _middleware(self) -> Any:
+        rounds = self._scaled(40)
+        each, number = layers.costs(rounds), layers.growth(rounds)
+        say(report.layers_table(each, layers.DEFAULT))
+        say(report.growth_table(number))
+        return {"each": each, "number": number}
+
+    def _costs(self) -> Any:
+        found = costs.measure(self._pythons, rounds=self._scaled(15))
+        say(report.costs_table(found))
+        return found
+
+    def _flatness(self) -> Any:
+        calls = self._scaled(_FLAT_CALLS)
+        script = [str(self._pythons["ours"]), flatness.__file__, self._url, str(calls)]
+        seen = json.loads(subprocess.run(script, check=True, capture_output=True, text=True).stdout)
+        say(report.flatness_table(calls, seen))
+        return {"calls": calls, "seen": seen}
 
     def _scaled(self, number: int) -> int:
-        return max(1, int(number * self._scale))
-
-    def _keep(self, title: str, data: Any, text: str) -> None:
-        self.data[title] = data
-        say(text)
+        return max(2, round(number * self._scale))
 
 
 def say(text: str) -> None:
@@ -77,33 +119,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="how many calls: 0.1 for a quick look")
     parser.add_argument("--environments", type=Path, help="where the virtual environments are built, and kept")
     parser.add_argument("--json", type=Path, help="a file for what was measured")
+    parser.add_argument("--plot", type=Path, help="a file for the picture, .svg or .png")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         pythons = build((chosen.environments or Path(temporary) / "environments").resolve())
+        Path(temporary).chmod(0o755)  # the server's worker may run as another user
         files = Path(temporary) / "server"
         files.mkdir()
-        Path(temporary).chmod(0o755)  # the server's worker may run as another user
         with Server(files) as server:
-            machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {server.name}"
+            machine = (
+                f"Python {platform.python_version()}, {os.cpu_count()} cores, {server.name}, official SDK {OFFICIAL}"
+            )
             say(f"{machine}\n")
-            contest = Contest(pythons, server.url, chosen.scale)
-            run(contest)
-    if chosen.json:
-        chosen.json.write_text(json.dumps({"machine": machine, **contest.data}, indent=1))
+            measured = {"machine": machine, **Contest(pythons, server.url, chosen.scale).run()}
+        say(report.budgets_table(budgets.judged(measured)))
+        written = chosen.json or Path(temporary) / "measured.json"
+        written.write_text(json.dumps(measured, indent=1), encoding="utf-8")
+        if chosen.plot:
+            subprocess.run(
+                [str(pythons["plot"]), str(Path(__file__).with_name("plot.py")), written, chosen.plot], check=True
+            )
     return 0
-
-
-def run(contest: Contest) -> None:
-    """Run all disciplines."""
-    contest.latency("One call after another", _SYNC, 300)
-    contest.latency("Own work: no network", _NULL, 500)
-    for width in (1, 10, 100, 300):
-        contest.throughput(f"{width} tasks at a time", _ASYNC, 2_000, width)
-    for width in (1, 8, 32):
-        contest.throughput(f"{width} threads share a client", _SHARED, 1_000, width)
-    for size in SIZES:
-        contest.latency(f"Answers of {size:,} bytes", _SYNC, 20, f"/large/{size}")
-    contest.costs()
 
 
 if __name__ == "__main__":

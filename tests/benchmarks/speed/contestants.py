@@ -1,7 +1,8 @@
 """One contestant in a process of its own, in the virtual environment of its library.
 
-It is run as a script, so that it needs nothing but the standard library and that library: ``contestants.py NAME URL``.
-It reads a task as a line of JSON, does it, and writes what it measured as a line of JSON.
+It is run as a script, so that it needs nothing but the standard library and that library: ``contestants.py NAME URL
+PROMPT``, where PROMPT is the number of characters to search for, or 0 for a short question. It reads a task as a
+line of JSON, does it, and writes what it measured as a line of JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Search = Callable[[], object]
 AsyncSearch = Callable[[], Awaitable[object]]
 
 PATH = "/v1/caches/c/entries/search"
-BODY = {"prompt": "How does semantic caching work?"}
+BODY = {"prompt": "x" * int(sys.argv[3]) or "How does semantic caching work?"}
 HEADERS = {"Authorization": "Bearer k", "Content-Type": "application/json", "Accept": "application/json"}
 CONTENT = json.dumps(BODY).encode()
 
@@ -134,6 +135,22 @@ async def ours_threaded(url: str, stack: AsyncExitStack) -> AsyncSearch:
     return await ours_async(url, stack, async_transport="threaded")
 
 
+async def ours_null_async(url: str, stack: AsyncExitStack) -> AsyncSearch:
+    """Our own work alone, in async calls."""
+    from langcache import Response
+
+    class Null:
+        answer = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
+
+        async def send(self, request: object) -> Response:
+            return self.answer
+
+        async def aclose(self) -> None:
+            pass
+
+    return await ours_async(url, stack, async_transport=Null())
+
+
 async def official_async(url: str, stack: AsyncExitStack) -> AsyncSearch:
     from langcache import LangCache
 
@@ -167,6 +184,7 @@ async def bare_httpx_async(url: str, stack: AsyncExitStack) -> AsyncSearch:
 ASYNC: dict[str, Callable[[str, AsyncExitStack], Awaitable[AsyncSearch]]] = {
     "langcache aiohttp": ours_async,
     "langcache threaded": ours_threaded,
+    "langcache null async": ours_null_async,
     "official async": official_async,
     "bare aiohttp": bare_aiohttp,
     "bare httpx async": bare_httpx_async,
@@ -202,7 +220,7 @@ def threads(search: Search, calls: int, width: int) -> dict[str, Any]:
     return {"per_second": len(took) / (time.perf_counter() - begun), "took": took}
 
 
-async def tasks(search: AsyncSearch, calls: int, width: int) -> dict[str, Any]:
+async def tasks(search: AsyncSearch, calls: int, width: int = 1) -> dict[str, Any]:
     """Make calls in `width` tasks at a time; return calls a second, and how long each took."""
     took: list[int] = []
 
@@ -244,6 +262,6 @@ def answer(measured: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] in SYNC:
-        serve_sync(*sys.argv[1:])
+        serve_sync(*sys.argv[1:3])
     else:
-        asyncio.run(serve_async(*sys.argv[1:]))
+        asyncio.run(serve_async(*sys.argv[1:3]))

@@ -1,4 +1,4 @@
-"""The virtual environments of the contestants: the official SDK's, this package's, and the bare libraries'."""
+"""The virtual environments: the official SDK's, this package's, the bare libraries', and the one that draws."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def build(directory: Path) -> dict[str, Path]:
             "official": pool.submit(environment, directory / "official", [f"langcache=={OFFICIAL}"]),
             "ours": pool.submit(environment, directory / "ours", [*_LIBRARIES, f"{source}[aiohttp]"]),
             "bare": pool.submit(environment, directory / "bare", _LIBRARIES),
+            "plot": pool.submit(environment, directory / "plot", ["matplotlib"]),
         }
         pythons = {name: future.result() for name, future in made.items()}
     install(pythons["ours"], "--force-reinstall", "--no-deps", str(source))

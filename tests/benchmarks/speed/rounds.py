@@ -14,15 +14,19 @@ from typing import Any
 from .environments import of_contestant
 
 _SCRIPT = Path(__file__).with_name("contestants.py")
+_FEWER = 5
 
 
 class Contestant:
     """A process that does tasks."""
 
-    def __init__(self, name: str, python: Path, url: str) -> None:
+    def __init__(self, name: str, python: Path, url: str, prompt: int = 0) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [str(python), str(_SCRIPT), name, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [str(python), str(_SCRIPT), name, url, str(prompt)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._receive()
 
@@ -43,9 +47,7 @@ class Contestant:
 
     def close(self) -> None:
         """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
 
 
 @dataclass
@@ -78,16 +80,27 @@ class Measured:
 
 
 def compete(
-    names: Sequence[str], pythons: Mapping[str, Path], url: str, rounds: int, **task: Any
+    names: Sequence[str],
+    pythons: Mapping[str, Path],
+    url: str,
+    rounds: int,
+    calls: int,
+    width: int = 0,
+    prompt: int = 0,
 ) -> dict[str, Measured]:
-    """Have the contestants do the task in turn, for so many rounds."""
+    """Have the contestants make the calls in turn, for so many rounds: in tasks or threads where there is a `width`.
+
+    The official SDK makes fewer, because it takes many times longer.
+    """
     found = {name: Measured(name) for name in names}
     with ExitStack() as stack:
-        contestants = [Contestant(name, pythons[of_contestant(name)], url) for name in names]
+        contestants = [Contestant(name, pythons[of_contestant(name)], url, prompt) for name in names]
         for contestant in contestants:
             stack.callback(contestant.close)
         for turn in range(rounds):
             for contestant in contestants if turn % 2 else reversed(contestants):
+                share = calls // _FEWER if contestant.name.startswith("official") else calls
+                task = {"calls": max(share, width * 2, 1)} | ({"width": width} if width else {})
                 measured = contestant.do(**task)
                 found[contestant.name].took += [nanoseconds / 1000 for nanoseconds in measured["took"]]
                 if "per_second" in measured:

@@ -1,7 +1,7 @@
 """The one server that all contestants ask: nginx where it is installed, and else a small one on asyncio.
 
-It is not ours, and answers every search alike: with no entries, or, below ``/large/SIZE``, with one entry of that many
-bytes.
+It is not ours, and answers every search alike: with no entries; below ``/large/SIZE``, with one entry of that many
+bytes; or below ``/many/COUNT``, with that many entries.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-SIZES = (100_000, 1_000_000)
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+COUNTS = (100, 1_000)
 _LONGEST_START = 10.0  # seconds
 
 _NGINX = """
@@ -35,19 +36,27 @@ http {{
     default_type application/json;
     server {{
         listen 127.0.0.1:{port};
+        client_max_body_size 10m;
         location / {{ return 200 '{{"data":[]}}'; }}
-        {large}
+        {larger}
     }}
 }}
 """
-_LARGE = """
-        location /large/{size}/ {{ root {directory}; error_page 405 =200 /large/{size}.json; return 405; }}
-        location = /large/{size}.json {{ root {directory}; }}
+# nginx has no file for a POST: what it answers then is the file, as the page of that error.
+_LARGER = """
+        location {path}/ {{ root {directory}; error_page 405 =200 {path}.json; return 405; }}
+        location = {path}.json {{ root {directory}; }}
 """
 
 
-def large_answer(size: int) -> bytes:
-    """Return the answer to a search with one entry, of `size` bytes."""
+def larger_answers() -> dict[str, bytes]:
+    """Return the answers by the paths below which they are given."""
+    large = {f"/large/{size}": _of_entries(1, size) for size in SIZES}
+    return large | {f"/many/{count}": _of_entries(count, 200 * count) for count in COUNTS}
+
+
+def _of_entries(count: int, size: int) -> bytes:
+    """Return the answer to a search with so many entries alike, of about `size` bytes."""
     entry: dict[str, object] = {
         "id": "1",
         "prompt": "p",
@@ -56,8 +65,8 @@ def large_answer(size: int) -> bytes:
         "similarity": 1.0,
         "searchStrategy": "exact",
     }
-    empty = len(json.dumps({"data": [entry]}))
-    return json.dumps({"data": [{**entry, "response": "x" * (size - empty)}]}).encode()
+    room = size - len(json.dumps({"data": [entry] * count}))
+    return json.dumps({"data": [{**entry, "response": "x" * (room // count)}] * count}).encode()
 
 
 class Server:
@@ -74,15 +83,15 @@ class Server:
         self._wait()
 
     def _nginx(self, nginx: str) -> list[str]:
-        (self._directory / "large").mkdir(parents=True)
-        for size in SIZES:
-            (self._directory / "large" / f"{size}.json").write_bytes(large_answer(size))
-        # The worker runs as another user, who must be able to read them.
-        for path in (self._directory, self._directory / "large"):
-            path.chmod(0o755)
-        large = "".join(_LARGE.format(size=size, directory=self._directory) for size in SIZES)
+        for path, answer in larger_answers().items():
+            file = self._directory / f"{path[1:]}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(answer)
+            for directory in (self._directory, file.parent):
+                directory.chmod(0o755)  # the worker runs as another user, who must be able to read them
+        larger = "".join(_LARGER.format(path=path, directory=self._directory) for path in larger_answers())
         configuration = self._directory / "nginx.conf"
-        configuration.write_text(_NGINX.format(directory=self._directory, port=self._port, large=large))
+        configuration.write_text(_NGINX.format(directory=self._directory, port=self._port, larger=larger))
         return [nginx, "-p", str(self._directory), "-c", str(configuration), "-e", str(self._directory / "error.log")]
 
     def _asyncio(self) -> list[str]:
@@ -137,7 +146,7 @@ class _Protocol(asyncio.Protocol):
 
 
 async def _serve(port: int) -> None:
-    answers = {b"/large/%d/" % size: large_answer(size) for size in SIZES}
+    answers = {f"{path}/".encode(): answer for path, answer in larger_answers().items()}
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Protocol(answers), "127.0.0.1", port, backlog=1024)
     await server.serve_forever()

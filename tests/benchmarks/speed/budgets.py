@@ -1,0 +1,64 @@
+"""What is promised of the speed, and whether what was measured keeps it. Ratios are of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Judged(NamedTuple):
+    """A budget, and what was measured."""
+
+    what: str
+    measured: float
+    bound: float
+    is_least: bool = False
+    """Whether the bound is the least that is wanted, and not the most."""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the budget is met."""
+        return self.measured >= self.bound if self.is_least else self.measured <= self.bound
+
+
+def judged(measured: Mapping[str, Any]) -> list[Judged]:
+    """Return all budgets with what was measured."""
+    sync, null = measured["latency"]["One call after another"], measured["latency"]["Own work: no network"]
+    hundred, costs = measured["tasks"]["100"], measured["costs"]
+    ours, official = costs["langcache"], costs["official"]
+    fair = {"300 tasks": measured["tasks"]["300"]["langcache aiohttp"]}
+    fair["200 threads"] = measured["threads"]["200"]["langcache urllib3"]
+    cpu = {name: ours[name] / official[name] for name in ours if name.startswith("import")}
+    bare = _ratio(hundred, "per_second", "langcache aiohttp", "bare aiohttp")
+    faster = _ratio(sync, "median_us", "official", "langcache urllib3")
+    more = _ratio(hundred, "per_second", "langcache aiohttp", "official async")
+    return [
+        Judged("own work of a call, us", null["langcache null"]["median_us"], 35),
+        Judged("sync call of bare urllib3's", _ratio(sync, "median_us", "langcache urllib3", "bare urllib3"), 1.2),
+        Judged("async throughput of bare aiohttp's, 100 at a time", bare, 0.8, is_least=True),
+        Judged("times the official SDK's sync speed", faster, 9, is_least=True),
+        Judged("times the official SDK's async throughput, 100 at a time", more, 30, is_least=True),
+        Judged("import, of the official SDK's CPU time", cpu["import, CPU ms"], 0.5),
+        Judged("import and client, of the official SDK's CPU time", cpu["import and client, CPU ms"], 0.6),
+        Judged("import and client, of the official SDK's memory", cpu["import and client, KiB"], 1),
+        *(
+            Judged(f"slowest call of the median's, {who}", one["slowest_us"] / one["median_us"], 5)
+            for who, one in fair.items()
+        ),
+        *(
+            Judged(f"growth in {measured['flat']['calls']:,} calls, {what}, %", _growth(seen), 2)
+            for what, seen in measured["flat"]["seen"].items()
+        ),
+    ]
+
+
+def _ratio(found: Mapping[str, Any], what: str, one: str, another: str) -> float:
+    ratio: float = found[one][what] / found[another][what]
+    return ratio
+
+
+def _growth(seen: list[int]) -> float:
+    """Return by how many per cent the last half is above the first, in the mean."""
+    middle = len(seen) // 2
+    first, last = seen[:middle], seen[middle:]
+    return (sum(last) / len(last) / (sum(first) / len(first)) - 1) * 100
