@@ -11,6 +11,9 @@ from ..errors import PluginError
 from .discovery import PLUGIN_GROUP, installed
 from .ordering import Move, checked_order
 
+BY_ARGUMENT: Final = "plugins"
+"""What asks for a plugin where the program itself does."""
+
 DISABLED: Final = "is turned off by LANGCACHE_DISABLE_PLUGINS"
 
 
@@ -66,7 +69,7 @@ def read_plugin_choice(
 
 def _wishes(plugins: Iterable[object], autoload: bool) -> Iterator[Wish]:
     for plugin in plugins:
-        yield Wish(plugin, "plugins")
+        yield Wish(plugin, BY_ARGUMENT)
     for name in environment_plugins():
         yield Wish(name, "LANGCACHE_PLUGINS")
     if autoload:

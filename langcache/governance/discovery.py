@@ -71,7 +71,9 @@ def load(source: EntryPoint | str) -> object:
     """Return what an entry point names, or a module by its name; raises Unusable, from the reason, where that fails."""
     try:
         return import_module(source) if isinstance(source, str) else source.load()
-    except (Exception, SystemExit) as error:  # a module that ends the process when it is imported is broken, no more
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module that ends the process when it is imported is broken, no more
         value = source if isinstance(source, str) else source.value
         raise Unusable(f"cannot be loaded ({value}): {type(error).__name__}: {error}") from error
 

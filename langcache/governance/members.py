@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import PluginError
-from .choice import Wish
+from ..errors import PluginError, describe
+from ..logs import WARN
+from .choice import BY_ARGUMENT, Wish
 from .discovery import PLUGIN_GROUP, installed, suggestion
 from .ordering import Layer
 
@@ -21,6 +22,9 @@ class Member:
     """A plugin that is asked for; `by` says what asks for it."""
 
     name: str
+    """Its own in the client: the second that is called the same has a number behind it."""
+    called: str
+    """What it is called by whoever asks for it."""
     by: str
     plugin: object = None
     """None while it is not loaded."""
@@ -53,25 +57,56 @@ class Excluded(NamedTuple):
 def members_of(wishes: Iterable[Wish], built_in: Iterable[str]) -> dict[str, Member]:
     """Return the plugins that are asked for by their names.
 
-    A name is the entry point's, or what the object has as `name`, or else its class's or its module's. The built-in
-    ones keep theirs; the second of the others that has a name gets "#2" behind it.
+    A name is the entry point's, or what the object has as `name`, or else its class's or its module's; the second that
+    has a name gets "#2" behind it. Raises PluginError where a program asks for one that has the name of a built-in one:
+    `required`, `order` and `without` would mean that.
     """
-    taken = set(built_in)
+    own = frozenset(built_in)
+    taken = set(own)
     members: dict[str, Member] = {}
     for plugin, by in wishes:
-        name = _free(plugin if isinstance(plugin, str) else name_of(plugin), taken)
+        called = plugin if isinstance(plugin, str) else name_of(plugin)
+        if called in own and by == BY_ARGUMENT:
+            raise PluginError(f"The plugin {_shown(plugin)} {name_taken(called)}")
+        name = _free(called, taken)
         taken.add(name)
-        members[name] = (
-            Member(name, by, installed_as=plugin) if isinstance(plugin, str) else Member(name, by, plugin=plugin)
-        )
+        if isinstance(plugin, str):
+            members[name] = Member(name, called, by, installed_as=plugin)
+        else:
+            members[name] = Member(name, called, by, plugin=plugin)
     return members
+
+
+def name_taken(name: str) -> str:
+    """Say what is wrong with a plugin that has the name of a built-in one, as the rest of a sentence."""
+    return f"is called {name!r}, which is the name of a built-in one; give it one that is its own"
+
+
+def _shown(plugin: object) -> str:
+    return repr(plugin) if isinstance(plugin, str) else describe(plugin)
+
+
+def members_called(name: str, members: Mapping[str, Member]) -> list[Member]:
+    """Return the plugins that a name may mean."""
+    return [member for member in members.values() if name in (member.name, member.called)]
+
+
+def refuse_ambiguous(argument: str, name: str, members: Mapping[str, Member]) -> None:
+    """Raise PluginError where `name` may mean several of the plugins that are asked for."""
+    meant = members_called(name, members)
+    if len(meant) > 1:
+        asking = " and ".join(f"one that {member.by} asks for" for member in meant)
+        raise PluginError(f"{argument}: {name!r} may be {asking}; give each a name of its own")
 
 
 def name_of(plugin: object) -> str:
     """Return the name that a plugin object has by itself."""
     if inspect.ismodule(plugin):
         return plugin.__name__
-    own = getattr(plugin, "name", None)
+    try:
+        own = getattr(plugin, "name", None)
+    except Exception as error:
+        raise PluginError(f"The plugin {describe(plugin)} cannot tell its name: {type(error).__name__}") from error
     return own if isinstance(own, str) and own and own.isprintable() else type(plugin).__name__
 
 
@@ -84,7 +119,10 @@ def _free(name: str, taken: Collection[str]) -> str:
 
 
 def excluded_by(without: Iterable[str], known: Collection[str]) -> list[Excluded]:
-    """Return what `without` names, of the plugins that are known or installed; raises PluginError for anything else."""
+    """Return what `without` names, of the plugins that are known or installed.
+
+    What is neither need not be left out; a warning tells where another name may have been meant.
+    """
     excluded: list[Excluded] = []
     for text in without:
         plugin, _, hook = text.rpartition(".")
@@ -93,8 +131,14 @@ def excluded_by(without: Iterable[str], known: Collection[str]) -> list[Excluded
         elif plugin and is_known(plugin, known):
             excluded.append(Excluded(plugin, hook))
         else:
-            raise unknown("without", text, known)
+            _warn_of_misspelt(text, known)
     return excluded
+
+
+def _warn_of_misspelt(text: str, known: Iterable[str]) -> None:
+    near = suggestion(text, known)
+    if near:
+        WARN("without: there is no plugin %r%s", text, near, event="plugin_unknown", plugin=text)
 
 
 def is_known(name: str, known: Collection[str]) -> bool:

@@ -9,9 +9,19 @@ from ..errors import PluginError, describe
 from ..logs import WARN
 from .choice import DISABLED, PluginChoice
 from .discovery import PLUGIN_GROUP, Unusable, find, load, suggestion
-from .members import Excluded, Member, Stages, excluded_by, is_known, members_of, unknown
+from .members import (
+    Excluded,
+    Member,
+    Stages,
+    excluded_by,
+    is_known,
+    members_of,
+    name_taken,
+    refuse_ambiguous,
+    unknown,
+)
 from .ordering import Layer, Move, in_order, misplaced
-from .registry import COMPOSED_HOOK, MIDDLEWARE_HOOKS, Registry, ask, middleware_of
+from .registry import COMPOSED_HOOK, HOOKS, MIDDLEWARE_HOOKS, Registry, ask, middleware_of
 
 
 class Roster:
@@ -24,13 +34,15 @@ class Roster:
 
     def __init__(self, choice: PluginChoice, earlier: Mapping[str, object], later: Mapping[str, object]) -> None:
         self.registry = Registry()
-        self.members = members_of(choice.wishes, [*earlier, *later])
+        self._built_in = [*earlier, *later]
+        self.members = members_of(choice.wishes, self._built_in)
         """The plugins that are asked for, by name; those with a `problem` are left out."""
-        self.names = [*earlier, *later, *self.members]
+        self.names = [*self._built_in, *self.members]
         self.excluded = excluded_by(choice.without, self.names)
         """What is left out because the caller says so."""
         self._choice = choice
         self._check_required()
+        self._refuse_ambiguous()
         self._check_order()
         self._add_built_in(earlier)
         for member in self.members.values():
@@ -48,6 +60,15 @@ class Roster:
             if Excluded(name) in self.excluded:
                 raise PluginError(f"The plugin {name!r} is required, but without leaves it out")
 
+    def _refuse_ambiguous(self) -> None:
+        """Refuse names that may mean several; `required` means all of them."""
+        ordered = (name for move in self._choice.order for name in (move.plugin, move.target))
+        excluded = (excluded.plugin for excluded in self.excluded)
+        for argument, names in (("without", excluded), ("order", ordered)):
+            for name in names:
+                if name not in self._built_in:
+                    refuse_ambiguous(argument, name, self.members)
+
     def _check_order(self) -> None:
         for name in (name for move in self._choice.order for name in (move.plugin, move.target)):
             if not is_known(name, self.names):
@@ -63,6 +84,8 @@ class Roster:
     def _take(self, member: Member) -> None:
         """Register a plugin that is asked for, or leave it out."""
         if Excluded(member.name) in self.excluded:
+            if self._is_named_required(member):
+                raise PluginError(f"The plugin {member.called!r} is required, but without leaves out {member.name!r}")
             member.problem = "is left out by without"
         elif self._choice.disabled:
             self._leave_out(member, DISABLED)
@@ -73,17 +96,21 @@ class Roster:
                 self._add(member.name, member.plugin)
             except Unusable as error:
                 raise PluginError(f"The plugin {describe(member.plugin)} {error}") from error
+        if member.problem is None and self._is_named_required(member) and not self.has_hook(member.name, HOOKS):
+            raise PluginError(f"The plugin {member.name!r} is required, but without switches off all of its hooks")
 
     def _take_installed(self, member: Member, name: str) -> None:
         try:
+            if name in self._built_in:
+                raise Unusable(name_taken(name))
             member.entry_point = find(PLUGIN_GROUP, name)
             member.plugin = load(member.entry_point)
             self._add(member.name, member.plugin)
         except Unusable as error:
             self._leave_out(member, str(error), error)
-        except MisnamedHookError:
-            raise  # the caller's mistake, and no plugin's
-        except Exception as error:  # noqa: BLE001 - it is a stranger's, and may fail in any way
+        except (MisnamedHookError, KeyboardInterrupt):
+            raise  # the caller's doing, and no plugin's
+        except BaseException as error:  # noqa: BLE001 - it is a stranger's, and may fail in any way
             self._leave_out(member, f"cannot be registered: {_said(error)}", error)
 
     def _add(self, name: str, plugin: object) -> None:
@@ -105,8 +132,11 @@ class Roster:
         WARN("The plugin %r is left out: it %s", member.name, problem, event="plugin_left_out", plugin=member.name)
 
     def _is_required(self, member: Member) -> bool:
+        return self._choice.required is True or self._is_named_required(member)
+
+    def _is_named_required(self, member: Member) -> bool:
         required = self._choice.required
-        return required is True or (required is not False and member.name in required)
+        return not isinstance(required, bool) and not required.isdisjoint((member.name, member.called))
 
     def stages(self, settings: Settings) -> Stages:
         """Return the middleware, outermost first; it is made by this, so this is to be asked once."""
@@ -124,8 +154,8 @@ class Roster:
                 continue
             try:
                 middleware = middleware_of(implementation, settings)
-            except Exception as error:
-                if member is None or member.installed_as is None:
+            except BaseException as error:
+                if member is None or member.installed_as is None or isinstance(error, KeyboardInterrupt):
                     raise
                 self.registry.unregister(member.plugin)
                 self._leave_out(member, f"fails in {hook}: {_said(error)}", error)
@@ -140,9 +170,14 @@ class Roster:
             member = self.members.get(implementation.plugin_name)
             try:
                 ask(implementation, {"call_middleware": call, "attempt_middleware": attempt})
-            except Exception as error:
-                if member is None or member.installed_as is None or self._is_required(member):
+            except BaseException as error:
+                if member is None or member.installed_as is None or isinstance(error, KeyboardInterrupt):
                     raise
+                if self._is_required(member):
+                    said = _in_one_line(_said(error))
+                    raise PluginError(
+                        f"The plugin {member.name!r} is required, but it fails in {COMPOSED_HOOK}: {said}"
+                    ) from error
                 line, said = "The plugin %r fails in %s, and goes on without: %s", _in_one_line(_said(error))
                 WARN(line, member.name, COMPOSED_HOOK, said, event="plugin_failed", plugin=member.name)
 

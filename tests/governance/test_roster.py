@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator
 from importlib.metadata import EntryPoint
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from langcache import LangCache, Middleware, Transport, TransportOptions, hookimpl
+from langcache import FunctionPlugin, LangCache, Middleware, Request, Transport, TransportOptions, hookimpl
 from langcache.errors import PluginError, UnknownTransportError
 from langcache.governance import discovery
 from langcache_transports.testing import FakeTransport
@@ -171,7 +172,9 @@ def test_what_an_installed_plugin_does_with_it_fails_no_client(
     said = "The plugin 'confused' fails in langcache_composed, and goes on without: RuntimeError: no idea"
     assert warnings_of(caplog) == [said]
     assert fields_of(caplog.records[0]) == {"event": "plugin_failed", "plugin": "confused"}
-    with pytest.raises(RuntimeError, match="no\nidea"):
+    with pytest.raises(
+        PluginError, match="'confused' is required, but it fails in langcache_composed: RuntimeError: no"
+    ):
         made("confused", required=True)
     with pytest.raises(RuntimeError, match="no\nidea"):
         made(Confused())
@@ -323,22 +326,26 @@ def test_the_hook_for_transports_is_switched_off() -> None:
 @pytest.mark.parametrize(
     ("without", "said"),
     [
-        (
-            ["retries"],
-            r"without: there is no plugin 'retries' \(did you mean 'retry'\?\); there are log.*, both$",
-        ),
         (["both.langcache_transport"], r"without: the plugin 'both' has no hook 'langcache_transport'; it has langc"),
         (
             ["both.langcache_cal_middleware"],
             r"the plugin 'both' has no hook 'langcache_cal_middleware' \(did you mean 'langcache_call_middleware'\?\)",
         ),
         (["retry.langcache_attempt_middleware"], "the plugin 'retry' has no hook 'langcache_attempt_middleware'"),
-        (["nobody.langcache_transport"], "there is no plugin 'nobody.langcache_transport'; there are"),
     ],
 )
-def test_what_is_not_there_cannot_be_left_out(without: list[str], said: str) -> None:
+def test_a_hook_that_is_not_there_cannot_be_left_out(without: list[str], said: str) -> None:
     with pytest.raises(PluginError, match=said):
         made(Both(), without=without)
+
+
+def test_a_plugin_that_is_not_there_is_left_out_already(caplog: pytest.LogCaptureFixture) -> None:
+    """A program says what it does not want wherever it runs; a warning tells of what may be misspelt."""
+    assert users(made(Both(), without=["compression", "compression.langcache_transport"])) == ["both", "both"]
+    assert warnings_of(caplog) == []
+    assert "retry" in call_stage(made(without=["retries"]))
+    assert warnings_of(caplog) == ["without: there is no plugin 'retries' (did you mean 'retry'?)"]
+    assert fields_of(caplog.records[0]) == {"event": "plugin_unknown", "plugin": "retries"}
 
 
 def test_a_misnamed_hook_of_an_installed_plugin_is_the_callers_mistake(
@@ -366,7 +373,7 @@ def test_what_is_installed_may_be_left_out_where_nothing_asks_for_it(
 def test_a_plugins_name_is_its_entry_points_or_its_own_or_its_kinds(
     installed: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second of a name gets a number, and the built-in ones keep theirs."""
+    """The second of a name gets a number."""
 
     class Nameless(OnlyAttempts):
         name: Any = 5  # no name, but something else
@@ -375,10 +382,128 @@ def test_a_plugins_name_is_its_entry_points_or_its_own_or_its_kinds(
         name = "of two\nlines"
 
     offer(installed, monkeypatch, audit=Both("its own"))
-    given = [Both(), OnlyAttempts(), Nameless(), Unprintable(), OnlyAttempts(), Both("retry"), "audit", Both("audit")]
+    given = [Both(), OnlyAttempts(), Nameless(), Unprintable(), OnlyAttempts(), "audit", Both("audit")]
     assert [name for name in attempt_stage(made(*given)) if name not in BUILT_IN] == [
-        "audit#2", "audit", "retry#2", "OnlyAttempts#2", "Unprintable", "Nameless", "OnlyAttempts", "both",
+        "audit#2", "audit", "OnlyAttempts#2", "Unprintable", "Nameless", "OnlyAttempts", "both",
     ]  # fmt: skip
+
+
+def auth(request: Request) -> Request:
+    return request
+
+
+@pytest.mark.parametrize("disabled", ["", "1"])
+@pytest.mark.parametrize("plugin", [FunctionPlugin(before_attempt=auth), Both("auth"), "auth"])
+def test_the_name_of_a_built_in_plugin_is_no_others(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, plugin: object, disabled: str
+) -> None:
+    """Or `required` and `order` would mean the built-in one, and be kept without the plugin."""
+    offer(installed, monkeypatch, auth=None)
+    monkeypatch.setenv("LANGCACHE_DISABLE_PLUGINS", disabled)
+    with pytest.raises(PluginError, match="is called 'auth', which is the name of a built-in one; give it one that is"):
+        made(plugin, required=["auth"], order={"auth": "before:logging"})
+
+
+def test_an_installed_plugin_with_the_name_of_a_built_in_one_is_left_out(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the environment or `autoload` asks for it; and the built-in one does not pass for it."""
+    offer(installed, monkeypatch, retry=Both())
+    said = "is called 'retry', which is the name of a built-in one; give it one that is its own"
+    assert users(made(autoload=True)) == []
+    assert warnings_of(caplog) == [f"The plugin 'retry#2' is left out: it {said}"]
+    for required in (True, ["retry"]):
+        with pytest.raises(PluginError, match=f"The plugin 'retry#2' is required, but it {said}"):
+            made(autoload=True, required=required)
+
+
+def test_required_means_all_that_have_the_name(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object does not pass for the installed one of its name, nor the other way round."""
+    offer(installed, monkeypatch, audit=None, sound=OnlyAttempts())
+    with pytest.raises(PluginError, match="The plugin 'audit#2' is required, but it cannot be loaded"):
+        made(Both("audit"), "audit", required=["audit"])
+    with pytest.raises(PluginError, match="The plugin 'audit' is required, but it cannot be loaded"):
+        made("audit", Both("audit"), required=["audit"])
+    with pytest.raises(PluginError, match="The plugin 'audit' is required, but without leaves out 'audit#2'"):
+        made(Both("audit"), Both("audit"), required=["audit"], without=["audit#2"])
+    made(Both("sound"), "sound", required=["sound"])
+
+
+@pytest.mark.parametrize("arguments", [{"without": ["audit"]}, {"order": {"audit": "before:retry"}}])
+def test_a_name_that_may_mean_two_plugins_is_refused(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any]
+) -> None:
+    """The environment can bring the second. The name that explain() tells of each means that one."""
+    offer(installed, monkeypatch, audit=OnlyAttempts())
+    monkeypatch.setenv("LANGCACHE_PLUGINS", "audit")
+    said = (
+        "'audit' may be one that plugins asks for and one that LANGCACHE_PLUGINS asks for; give each a name of its own"
+    )
+    with pytest.raises(PluginError, match=f"{next(iter(arguments))}: {said}"):
+        made(Both("audit"), **arguments)
+    assert users(made(Both("audit"), without=["audit#2"])) == ["audit", "audit"]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "hooks"),
+    [
+        (OnlyAttempts(), ["langcache_attempt_middleware"]),
+        (Both("OnlyAttempts"), ["langcache_attempt_middleware", "langcache_call_middleware"]),
+    ],
+)
+def test_a_required_plugin_has_a_hook_that_is_not_switched_off(plugin: object, hooks: list[str]) -> None:
+    without = [f"OnlyAttempts.{hook}" for hook in hooks]
+    with pytest.raises(PluginError, match="'OnlyAttempts' is required, but without switches off all of its hooks"):
+        made(plugin, required=["OnlyAttempts"], without=without)
+    assert made(plugin, required=True, without=without).explain()  # here the program says both of the same
+
+
+def test_a_name_that_cannot_be_told_is_an_error_in_words() -> None:
+    class Failed(OnlyAttempts):
+        @property
+        def name(self) -> str:
+            raise RuntimeError("no name yet")
+
+    with pytest.raises(PluginError, match=r"The plugin .*Failed cannot tell its name: RuntimeError") as caught:
+        made(Failed())
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+class Ending(BaseException):
+    """An error that is no Exception, as some frameworks have them."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), Ending("now")])
+@pytest.mark.parametrize("hook", ["langcache_call_middleware", "langcache_composed"])
+def test_an_installed_plugin_cannot_end_the_program_that_makes_a_client(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, hook: str,
+    error: BaseException,
+) -> None:  # fmt: skip
+    def end() -> None:
+        raise error
+
+    plugin: Any = ModuleType("ending")
+    setattr(plugin, hook, hookimpl(end))
+    offer(installed, monkeypatch, ending=plugin)
+    assert users(made("ending")) == []
+    [warning] = warnings_of(caplog)
+    assert f"fails in {hook}" in warning
+    with pytest.raises(PluginError, match=f"'ending' is required, but it fails in {hook}: {type(error).__name__}: "):
+        made("ending", required=["ending"])
+
+
+def test_an_interrupt_by_the_user_is_not_taken_for_a_plugins_failure(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    for hook in ("langcache_call_middleware", "langcache_composed"):
+        plugin: Any = ModuleType("interrupted")
+        setattr(plugin, hook, hookimpl(interrupt))
+        offer(installed, monkeypatch, interrupted=plugin)
+        with pytest.raises(KeyboardInterrupt):
+            made("interrupted")
 
 
 @pytest.mark.parametrize("style", ["wrapper", "hookwrapper"])
