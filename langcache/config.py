@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from .credentials import ApiKey, KeyProvider
 from .errors import ConfigurationError
-from .http import display_url, header_name_problem, header_value_problem
+from .http import FRAMING_HEADERS, display_url, header_name_problem, header_value_problem
 from .logs import Logger as Logger
 from .policies import LONGEST_MS, BreakerPolicy, HitSavings, OnFailure, RetryConfig, RetryPolicy
 from .secret import Secret, SecretText, hidden, wrong_type
@@ -38,7 +38,6 @@ _HTTP_SCHEMES = ("http", "https")
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # beside letters, digits and "-._"
 _OFF = ("", "0", "false", "no", "off")
 # The transport derives these from the body; a caller's value could only contradict it (RFC 9112, section 6.3).
-_FRAMING_HEADERS = ("content-length", "transfer-encoding")
 _RESERVED_HEADERS = ("accept", "accept-encoding", "authorization", "connection", "content-type", "host", "user-agent")
 
 T = TypeVar("T")
@@ -223,7 +222,7 @@ def _checked_request_id_header(name: str | None) -> str | None:
     if name is None:
         return None
     problem = header_name_problem(name)
-    if problem is None and name.lower() in (*_FRAMING_HEADERS, *_RESERVED_HEADERS):
+    if problem is None and name.lower() in (*FRAMING_HEADERS, *_RESERVED_HEADERS):
         problem = "has a meaning of its own; give another one, or None for none"
     if problem is not None:
         raise ConfigurationError(f"request_id_header: the header name {name!r} {problem}")
@@ -402,6 +401,6 @@ def _headers_problem(headers: Mapping[str, str]) -> str | None:
         problem = header_value_problem(value)
         if problem is not None:
             return f"The value of the header {name!r} {problem}"
-        if name.lower() in _FRAMING_HEADERS:
+        if name.lower() in FRAMING_HEADERS:
             return f"The header {name!r} is set by the transport and cannot be given"
     return None

@@ -28,6 +28,9 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
+FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding"})
+"""The headers, in lower case, that say where a body ends: the transport's to set (RFC 9112, section 6)."""
+
 
 def status_phrase(status: int) -> str:
     """Return the phrase of an HTTP status ("Not Found"), or "" where it has none."""
@@ -123,6 +126,10 @@ class Headers(Mapping[str, str]):
     def items(self) -> ItemsView[str, str]:
         """Return the names, as they were given, with the values."""
         return self.as_dict().items()
+
+    def pairs(self) -> Iterable[tuple[str, str]]:
+        """Return the same as `items`, in no copy, for those who only go through them."""
+        return self._items.values()
 
     def __getitem__(self, name: str) -> str:
         if name not in self:

@@ -35,6 +35,7 @@ from .governance.explanation import Sender, explain
 from .http import NO_HEADERS, Headers, Request, Response, request_id_of
 from .middleware.statistics import CountCalls
 from .operations import OPERATIONS, Operation, Target
+from .outgoing import checked_request
 from .plugins import FALLBACK_ASYNC_TRANSPORT, NATIVE_ASYNC_TRANSPORT, SUPPLIED_TRANSPORT, Plugins
 from .policies import BreakerPolicy, OnFailure
 from .processes import PerProcess
@@ -83,7 +84,7 @@ class Pipeline:
 
         def transmit(request: Request) -> Response:
             self._transports.require_open()  # the client may be closed between two attempts
-            return transport.send(request)
+            return transport.send(checked_request(request))
 
         deadline_at = self._deadline(options.deadline_ms)
         request = self._request(operation, arguments, options, deadline_at, self._settings.own_client, transport)
@@ -100,7 +101,7 @@ class Pipeline:
 
         async def transmit(request: Request) -> Response:
             self._transports.require_open()
-            return await transport.send(request)
+            return await transport.send(checked_request(request))
 
         own_client = self._settings.own_async_client
         request = self._request(operation, arguments, options, deadline_at, own_client, transport)

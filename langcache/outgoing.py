@@ -1,0 +1,57 @@
+"""What is sent: the last look at a request's headers, which middleware may have set, before a transport sends them.
+
+What callers give is checked where they give it. This is for what plugins add, and it holds for all transports: HTTP
+libraries differ in what they refuse, and a length that is not the body's has the rest of it read as another request.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .errors import ConfigurationError
+from .http import FRAMING_HEADERS, Request, header_name_problem, header_value_problem, is_secret_name
+
+_MOST: Final = 64
+"""How many names and headers are remembered at the most; a program sends a dozen."""
+
+# What was found good, so that it need not be looked at with every request. No credential is kept.
+_good_names: set[str] = set()
+_good_headers: set[tuple[str, str]] = set()
+
+
+def checked_request(request: Request) -> Request:
+    """Return `request`; raises ConfigurationError where a header of it cannot be sent, or is the transport's own."""
+    for header in request.headers.pairs():
+        try:
+            if header in _good_headers:
+                continue
+        except TypeError:  # a value that is no string may not be fit to be looked for; the problem is told below
+            pass
+        name, value = header
+        # Most values are printable ASCII without white space at their ends, which is found out faster.
+        is_plain = type(value) is str and value.isascii() and value.isprintable() and value == value.strip()
+        if not is_plain or name not in _good_names:
+            problem = _problem(name, value)
+            if problem is not None:
+                del header, value, request  # the traceback holds this frame, and the value may be a credential
+                raise ConfigurationError(problem)
+            _remember(name, value)
+    return request
+
+
+def _problem(name: str, value: object) -> str | None:
+    problem = header_name_problem(name)
+    if problem is not None:
+        return f"The header name {name!r}, which a plugin set, {problem}"
+    if name.lower() in FRAMING_HEADERS:
+        return f"The header {name!r} is set by the transport, from the body; a plugin cannot set it"
+    problem = header_value_problem(value)
+    return None if problem is None else f"The value of the header {name!r}, which a plugin set, {problem}"
+
+
+def _remember(name: str, value: str) -> None:
+    """Remember a header that is good: the first that has its name, which is the same in most requests."""
+    if name not in _good_names and len(_good_names) < _MOST:
+        _good_names.add(name)
+        if not is_secret_name(name):
+            _good_headers.add((name, value))
