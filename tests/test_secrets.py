@@ -429,7 +429,7 @@ UNUSABLE: dict[str, dict[str, Any]] = {
     "a name": {"transport": "telegraph"},
     "a plugin": {"plugins": ["unheard of"], "required": True},
     "an order": {"order": 3},
-    "a middleware": {"without": ["unheard of"]},
+    "a hook": {"without": ["retry.unheard_of"]},
 }
 CARRYING: dict[str, dict[str, Any]] = {
     "a key": {"api_key": CANARY},
