@@ -15,7 +15,8 @@ from typing import Any, TypeVar, cast, overload
 
 T = TypeVar("T")
 
-_SECRET_NAME = re.compile("auth|cookie|key|pass|secret|signature|token")
+_SECRET_NAME = re.compile("auth|bearer|cookie|credential|jwt|key|pass|pwd|salt|secret|signature|token", re.IGNORECASE)
+_SECRET_WORD = re.compile("(?<![A-Za-z])(pin|PIN)(?![a-z])|(?<![A-Z])P(in|IN)(?![a-z])")  # but no "mapping"
 _QUERY = re.compile("[?#].*", re.DOTALL)
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*:)?//")
 # RFC 3986, section 3.2.2 and 3.2.3: what is before a colon that no port follows may be a user's name.
@@ -44,7 +45,7 @@ def status_phrase(status: int) -> str:
 
 def is_secret_name(name: str) -> bool:
     """Say whether what is called `name` may be a credential, and so is not to be shown."""
-    return _SECRET_NAME.search(name.lower()) is not None
+    return _SECRET_NAME.search(name) is not None or _SECRET_WORD.search(name) is not None
 
 
 def header_value_problem(value: object) -> str | None:

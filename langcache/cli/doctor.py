@@ -14,7 +14,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,14 +119,15 @@ def _version(name: str) -> str | None:
 
 def _plugins(found: Iterable[EntryPoint]) -> list[tuple[str, str]]:
     # A directory in development has its metadata twice, for pip and for setuptools.
-    rows = sorted(
-        {
-            (entry.name, entry.value, "" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}")
-            for entry in found
-        }
-    )
+    rows = sorted({(entry.name, entry.value, "" if entry.dist is None else _titled(entry.dist)) for entry in found})
     width = max((len(value) for _, value, _ in rows), default=0)
     return [(name, f"{value:<{width}}  {distribution}") for name, value, distribution in rows]
+
+
+def _titled(distribution: Distribution) -> str:
+    there = [field in distribution.metadata for field in ("Name", "Version")]  # in a damaged one they may not be
+    name = distribution.name if there[0] else "a distribution without a name"
+    return f"{name} {distribution.version if there[1] else '(no version)'}"
 
 
 def _environment() -> list[tuple[str, str]]:

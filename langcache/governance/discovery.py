@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import PluginError
 from ..logs import WARN
+from .masking import said
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -75,13 +76,15 @@ def load(source: EntryPoint | str) -> object:
         raise
     except BaseException as error:  # a module that ends the process when it is imported is broken, no more
         value = source if isinstance(source, str) else source.value
-        raise Unusable(f"cannot be loaded ({value}): {type(error).__name__}: {error}") from error
+        raise Unusable(f"cannot be loaded ({value}): {said(error)}") from error
 
 
 def source_of(entry_point: EntryPoint) -> str:
     """Return the distribution that offers `entry_point`, and what it names there."""
     distribution = entry_point.dist
-    return entry_point.value if distribution is None else f"{distribution.name} ({entry_point.value})"
+    if distribution is None or "Name" not in distribution.metadata:
+        return entry_point.value
+    return f"{distribution.name} ({entry_point.value})"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

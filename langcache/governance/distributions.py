@@ -81,4 +81,6 @@ def _installed_files(distribution: Distribution) -> list[str]:
 
 
 def _shown(distribution: Distribution) -> str:
-    return f"{distribution.name} {distribution.version}"
+    there = [field in distribution.metadata for field in ("Name", "Version")]  # in a damaged one they may not be
+    name = distribution.name if there[0] else "a distribution without a name"
+    return f"{name} {distribution.version if there[1] else '(no version)'}"

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, cast
 
 from ..errors import describe
-from ..http import display_url, is_secret_name
-from ..secret import is_secret
 from .distributions import OWN, Distributions, module_of
+from .masking import in_one_line, masked, printable, shown
 from .members import Member, Stages
 from .ordering import Layer
 from .registry import TRANSPORT_HOOKS
 from .roster import Roster
-
-_LONGEST: Final = 400
-"""How many characters of one value are shown at the most."""
 
 
 class Sender(NamedTuple):
@@ -46,7 +41,7 @@ def explain(roster: Roster, stages: Stages, senders: Iterable[Sender], connectio
         lines.append(f"  with {_listed(connections)}")
     lines += _titled("Offering transports:", _offering(roster, distributions))
     lines += _titled("Left out:", _left_out(roster))
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _titled(title: str, lines: Iterable[str]) -> list[str]:
@@ -112,28 +107,4 @@ def _options(*things: object) -> str:
 
 
 def _listed(options: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={shown(value, str(name))}" for name, value in options.items())
-
-
-def shown(value: object, name: str = "") -> str:
-    """Return `value`, which is called `name`, as it may be shown: secrets hidden, and strange objects by their kind."""
-    if is_secret_name(name) or is_secret(value):
-        return "***"
-    text = _as_text(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-def _as_text(value: Any) -> str:
-    if value is None or isinstance(value, (bool, int, float)):
-        return repr(value)
-    if isinstance(value, str):
-        return repr(display_url(value) if "://" in value else value)
-    if isinstance(value, Mapping):
-        items = cast("Mapping[object, object]", value).items()
-        return "{" + ", ".join(f"{key!s}: {shown(item, str(key))}" for key, item in items) + "}"
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return "[" + ", ".join(shown(item) for item in cast("Collection[object]", value)) + "]"
-    if is_dataclass(value) and not isinstance(value, type):
-        given = ((item.name, getattr(value, item.name)) for item in fields(value) if item.repr)
-        return f"{type(value).__name__}({', '.join(f'{name}={shown(item, name)}' for name, item in given)})"
-    return describe(value)
+    return ", ".join(f"{in_one_line(masked(str(name)))}={shown(value, str(name))}" for name, value in options.items())

@@ -9,6 +9,7 @@ from ..errors import PluginError, describe
 from ..logs import WARN
 from .choice import DISABLED, PluginChoice
 from .discovery import PLUGIN_GROUP, Unusable, find, load, suggestion
+from .masking import in_one_line, said
 from .members import (
     Excluded,
     Member,
@@ -111,7 +112,7 @@ class Roster:
         except (MisnamedHookError, KeyboardInterrupt):
             raise  # the caller's doing, and no plugin's
         except BaseException as error:  # noqa: BLE001 - it is a stranger's, and may fail in any way
-            self._leave_out(member, f"cannot be registered: {_said(error)}", error)
+            self._leave_out(member, f"cannot be registered: {said(error)}", error)
 
     def _add(self, name: str, plugin: object) -> None:
         off = [excluded.hook for excluded in self.excluded if excluded.plugin == name and excluded.hook is not None]
@@ -125,7 +126,7 @@ class Roster:
 
     def _leave_out(self, member: Member, problem: str, cause: BaseException | None = None) -> None:
         """Go on without a plugin; raises PluginError where it is required."""
-        problem = _in_one_line(problem)
+        problem = in_one_line(problem)
         if self._is_required(member):
             raise PluginError(f"The plugin {member.name!r} is required, but it {problem}") from cause
         member.problem = problem
@@ -158,7 +159,7 @@ class Roster:
                 if member is None or member.installed_as is None or isinstance(error, KeyboardInterrupt):
                     raise
                 self.registry.unregister(member.plugin)
-                self._leave_out(member, f"fails in {hook}: {_said(error)}", error)
+                self._leave_out(member, f"fails in {hook}: {said(error)}", error)
             else:
                 if middleware is not None:
                     yield Layer(name, middleware)
@@ -174,12 +175,11 @@ class Roster:
                 if member is None or member.installed_as is None or isinstance(error, KeyboardInterrupt):
                     raise
                 if self._is_required(member):
-                    said = _in_one_line(_said(error))
                     raise PluginError(
-                        f"The plugin {member.name!r} is required, but it fails in {COMPOSED_HOOK}: {said}"
+                        f"The plugin {member.name!r} is required, but it fails in {COMPOSED_HOOK}: {said(error)}"
                     ) from error
-                line, said = "The plugin %r fails in %s, and goes on without: %s", _in_one_line(_said(error))
-                WARN(line, member.name, COMPOSED_HOOK, said, event="plugin_failed", plugin=member.name)
+                line, why = "The plugin %r fails in %s, and goes on without: %s", said(error)
+                WARN(line, member.name, COMPOSED_HOOK, why, event="plugin_failed", plugin=member.name)
 
     def _is_gone(self, name: str) -> bool:
         """Say whether a plugin that could be there is not."""
@@ -204,12 +204,3 @@ class Roster:
 
 class MisnamedHookError(PluginError):
     """The caller switches off a hook that a plugin does not have."""
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _in_one_line(text: str) -> str:
-    """Return a stranger's text so that it stays in its line of a log or a listing."""
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import langcache
 from langcache import BreakerPolicy, LangCache, Middleware, Next, Request, Response, RetryPolicy, Steps, hookimpl
 from langcache.governance import discovery
 from langcache.governance.distributions import Distributions
-from langcache.governance.explanation import shown
+from langcache.governance.masking import shown
 from langcache_transports.testing import FakeTransport
 from tests.conftest import Installed
 from tests.explained import names, section
@@ -81,6 +81,27 @@ def test_packages_of_one_namespace_are_told_apart_and_damaged_ones_passed_over(
     found = Distributions()
     assert (found.of("space.one"), found.of("space.two"), found.of("alone")) == ("one 2.5", "two 2.5", "two 2.5")
     assert found.of("space.three") == "one 2.5 or two 2.5"
+
+
+def test_a_distribution_without_metadata_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "worse-1.dist-info").mkdir()
+    (tmp_path / "worse-1.dist-info" / "top_level.txt").write_text("worse", encoding="utf-8")
+    (tmp_path / "worse-1.dist-info" / "entry_points.txt").write_text("[x]\ny = worse\n", encoding="utf-8")
+    (tmp_path / "worse.py").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    [entry_point] = entry_points(group="x")
+    said = "a distribution without a name (no version)"
+    assert (Distributions().of("worse"), Distributions().offering(entry_point)) == (said, said)
+    assert discovery.source_of(entry_point) == "worse"
+
+
+def test_names_and_kinds_stay_in_their_line() -> None:
+    """Whatever a stranger calls them."""
+    plugin = type("Split\nOnce an attempt:", (OnlyAttempts,), {"options": lambda _: {"a\nb\x1b[2J": 1}})()
+    told = made(plugin).explain()
+    assert told.count("Once an attempt:\n") == 1
+    assert all(line.isprintable() for line in told.splitlines())
+    assert "a b [2J=1" in told
 
 
 def test_a_plugin_that_offers_transports_is_told() -> None:
