@@ -185,7 +185,11 @@ class LangCache:
             transport if client is None else SUPPLIED_TRANSPORT,
             async_transport if async_client is None else SUPPLIED_TRANSPORT,
         )
-        self._pipeline = Pipeline(settings, loaded, self._transports)
+        try:
+            self._pipeline = Pipeline(settings, loaded, self._transports)
+        except BaseException:
+            self._transports.finalize()  # nobody else could close them
+            raise
         self._finalizer = weakref.finalize(self, self._transports.finalize)
 
     def explain(self) -> str:

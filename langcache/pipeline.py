@@ -36,7 +36,14 @@ from .http import NO_HEADERS, Headers, Request, Response, request_id_of
 from .middleware.statistics import CountCalls
 from .operations import OPERATIONS, Operation, Target
 from .outgoing import checked_request
-from .plugins import FALLBACK_ASYNC_TRANSPORT, NATIVE_ASYNC_TRANSPORT, SUPPLIED_TRANSPORT, Plugins
+from .plugins import (
+    FALLBACK_ASYNC_TRANSPORT,
+    NATIVE_ASYNC_TRANSPORT,
+    SUPPLIED_TRANSPORT,
+    Plugins,
+    TransportHookError,
+    steps_problem,
+)
 from .policies import BreakerPolicy, OnFailure
 from .processes import PerProcess
 from .steps import compose, run, run_async
@@ -289,6 +296,17 @@ class Transports:
                     f"async_transport: {describe(async_transport)} has no aclose(): it is not async"
                 )
             self._async = async_transport
+        self._tell_unasked(transport, async_transport)
+
+    def _tell_unasked(self, transport: object, async_transport: object) -> None:
+        """Have those plugins looked at whose hooks are not asked, because transports are there."""
+        is_given = transport is not None and not isinstance(transport, str)
+        is_async_given = async_transport is not None and not isinstance(async_transport, str)
+        unasked = ["langcache_transport"] if is_given else []
+        if is_async_given or (is_given and self._sync is None and async_transport is None):
+            unasked.append("langcache_async_transport")
+        if unasked:
+            self._plugins.roster.check_transport_hooks(unasked)
 
     def _refuse_unused_options(self, *given: object) -> None:
         """Refuse options beside an instance: it makes its connections as it was made to."""
@@ -329,6 +347,8 @@ class Transports:
         """Open the transport that async calls have by default, unless it is not installed or has not all options."""
         try:
             transport = self._open_async(NATIVE_ASYNC_TRANSPORT)
+        except TransportHookError:
+            raise  # a plugin that fails does not say that the transport cannot be used
         except ConfigurationError as error:
             self._why_async = f"{NATIVE_ASYNC_TRANSPORT} cannot be used ({error}); "
             return None
@@ -358,7 +378,11 @@ class Transports:
         plain = Sender("sync calls", self._sync, f", because {self._why}" if self._sync else "")
         if self._closed:
             return [plain, Sender("async calls", None, " any more, the client is closed")]
-        return [plain, Sender("async calls", self.asynchronous(), f", because {self._why_async}")]
+        try:
+            transport = self.asynchronous()
+        except ConfigurationError as error:
+            return [plain, Sender("async calls", None, f", they cannot be opened: {error}")]
+        return [plain, Sender("async calls", transport, f", because {self._why_async}")]
 
     def options(self) -> Mapping[str, object]:
         """Return how the transports make connections, as far as that is their options' matter."""
@@ -435,6 +459,10 @@ def _why_chosen(argument: str, transport: object, default: str = "") -> str:
 
 
 def _is_async(transport: object) -> bool:
+    problem = steps_problem(transport)
+    if problem is not None:
+        cast("Any", transport).close()  # or Python would warn that it was never awaited
+        raise ConfigurationError(f"{describe(transport)} is no transport: it {problem}")
     has = [name for name in ("send", "close", "aclose") if callable(getattr(transport, name, None))]
     if inspect.isclass(transport) or "send" not in has or len(has) < 2:
         raise ConfigurationError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Generator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -503,3 +505,320 @@ def test_the_built_in_transports_need_no_metadata(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])  # a state of the path that was not seen before
     for name in ("urllib3", "requests", "embedded"):
         assert Plugins().transport(name, TransportOptions()) is not None
+
+
+# What is no transport, and hooks that fail
+
+
+async def coroutine() -> Echo:
+    return Echo()
+
+
+def generator() -> Generator[None, None, Echo]:
+    yield
+    return Echo()
+
+
+class Counted:
+    """Something that is closed."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def offering(hook: str, make: Callable[[], object]) -> ModuleType:
+    """A plugin whose `hook` returns what `make` makes, whatever it is asked for."""
+    module = ModuleType("offering")
+    setattr(module, hook, hookimpl(lambda: make()))  # a function of its own, which is marked
+    return module
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("hook", ["langcache_transport", "langcache_async_transport"])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (coroutine, r"The transport 'x' \(builtins\.coroutine\) .*(is a coroutine|has no method aclose)"),
+        (generator, r"The transport 'x' \(builtins\.generator\) .*(is a generator|has no method aclose)"),
+    ],
+)
+def test_steps_are_no_transport(hook: str, make: Callable[[], object], said: str) -> None:
+    """Coroutines and generators have the methods of one; they are closed, so that Python does not warn of them."""
+    with pytest.raises(PluginError, match=said):
+        LangCache("http://c.example", "k", "c", transport="x", plugins=[offering(hook, make)])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("make", [coroutine, generator])
+@pytest.mark.parametrize("argument", ["transport", "async_transport"])
+def test_steps_that_are_handed_in_are_no_transport(argument: str, make: Callable[[], object]) -> None:
+    arguments: Any = {argument: make()}
+    with pytest.raises(ConfigurationError, match=r"builtins\.(coroutine|generator) is no transport: it is a"):
+        LangCache("http://c.example", "k", "c", **arguments)
+
+
+def test_what_is_refused_as_a_transport_is_closed() -> None:
+    made_ones: list[Counted] = []
+
+    def make() -> Counted:
+        made_ones.append(Counted())
+        return made_ones[-1]
+
+    with pytest.raises(PluginError, match=r"Counted\) has no method send"):
+        LangCache("http://c.example", "k", "c", transport="x", plugins=[offering("langcache_transport", make)])
+    assert [each.closed for each in made_ones] == [1]
+
+
+class AsyncHook:
+    @hookimpl
+    async def langcache_transport(self) -> Echo:
+        return Echo()
+
+
+class AsyncMiddlewareHook:
+    @hookimpl
+    async def langcache_call_middleware(self) -> None:
+        """Nothing."""
+
+
+class GeneratorHook:
+    @hookimpl
+    def langcache_transport(self) -> Generator[None, Echo, Echo]:
+        return (yield)
+
+
+class GeneratorMiddlewareHook:
+    @hookimpl
+    def langcache_attempt_middleware(self) -> Generator[None]:
+        yield
+
+
+class WrappingComposed:
+    @hookimpl(wrapper=True)
+    def langcache_composed(self) -> Generator[None]:
+        yield
+
+
+class AsyncComposed:
+    @hookimpl
+    async def langcache_composed(self) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(
+    ("plugin", "said"),
+    [
+        (AsyncHook(), "has 'langcache_transport' as an async function; hooks are plain ones"),
+        (AsyncMiddlewareHook(), "has 'langcache_call_middleware' as an async function; hooks are plain ones"),
+        (
+            GeneratorHook(),
+            r"has 'langcache_transport' as a generator .*marked with @langcache.hookimpl\(wrapper=True\)",
+        ),
+        (GeneratorMiddlewareHook(), "has 'langcache_attempt_middleware' as a generator function; a hook returns$"),
+        (WrappingComposed(), "wraps 'langcache_composed', but there is nothing to wrap"),
+        (AsyncComposed(), "has 'langcache_composed' as an async function"),
+    ],
+)
+def test_a_hook_that_would_do_nothing_when_it_is_called_is_refused(plugin: object, said: str) -> None:
+    with pytest.raises(PluginError, match=said):
+        made(Echo(), plugin)
+
+
+class Failing:
+    @hookimpl
+    def langcache_transport(self) -> Echo:
+        raise OSError("no answer of redis://ada:canary@db")
+
+    @hookimpl
+    def langcache_async_transport(self) -> AsyncEcho:
+        raise SystemExit(3)
+
+
+class Wrapping:
+    @hookimpl(wrapper=True)
+    def langcache_transport(self) -> Generator[None, Any, Any]:
+        return (yield)
+
+
+def test_a_hook_for_transports_that_fails_is_named() -> None:
+    """And not one that wraps it. What it says is masked, and its error the cause."""
+    said = "The plugin 'Failing' fails in langcache_transport, asked for 'urllib3': OSError: no answer of redis://db"
+    with pytest.raises(PluginError, match=said) as caught:
+        LangCache("http://c.example", "k", "c", plugins=[Failing(), Wrapping()])
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_a_hook_for_async_transports_that_fails_is_an_error_of_the_first_async_call() -> None:
+    """And not a reason to go on without the plugin; `explain` tells it, and goes on."""
+    client = LangCache(
+        "http://c.example", "k", "c", plugins=[Failing()], without=["Failing.langcache_transport"]
+    )  # fmt: skip
+    said = "The plugin 'Failing' fails in langcache_async_transport, asked for 'aiohttp': SystemExit: 3"
+    with pytest.raises(PluginError, match=said):
+        asyncio.run(client.health_async())
+    assert f"  async calls: none, they cannot be opened: {said}\n" in client.explain()
+    client.close()
+
+
+def test_errors_of_ours_pass_a_hook_for_transports_as_they_are() -> None:
+    class Choosy:
+        @hookimpl
+        def langcache_transport(self) -> Echo:
+            raise ConfigurationError("not with these options")
+
+    with pytest.raises(ConfigurationError, match=r"^not with these options$"):
+        LangCache("http://c.example", "k", "c", plugins=[Choosy()])
+
+
+def test_explain_tells_that_the_transport_for_async_calls_cannot_be_opened() -> None:
+    """The sync calls of that client work."""
+
+    class OnlySync:
+        @hookimpl
+        def langcache_async_transport(self, name: str) -> object:
+            raise ConfigurationError(f"no async calls over {name!r}")
+
+    echo = Echo()
+    client = LangCache("http://c.example", "k", "c", transport=echo, plugins=[OnlySync()])
+    assert "async calls: none, they cannot be opened: no async calls over 'threaded'" in client.explain()
+    assert client.search(prompt="p").data == []
+
+
+class FailingLater:
+    """A plugin that fails after the transports are there."""
+
+    @hookimpl
+    def langcache_call_middleware(self) -> Middleware:
+        raise RuntimeError("too late")
+
+
+class OnlyAclose:
+    async def send(self, request: Request) -> Response:
+        raise AssertionError("never called")
+
+    async def aclose(self) -> None:
+        raise AssertionError("never called")
+
+
+def test_a_client_that_is_not_made_leaves_no_transport_open() -> None:
+    """Those that were opened for it are closed, and a warning tells of one that only a loop could close."""
+    echo, own = Echo(), Echo()
+    with pytest.raises(RuntimeError, match="too late"):
+        LangCache(
+            "http://c.example", "k", "c", transport="x",
+            plugins=[FailingLater(), offering("langcache_transport", lambda: echo)],
+        )  # fmt: skip
+    assert echo.closed == 1
+    with pytest.raises(RuntimeError, match="too late"):
+        LangCache("http://c.example", "k", "c", transport=own, plugins=[FailingLater()])
+    assert own.closed == 0  # it is its owner's
+    with (
+        pytest.raises(RuntimeError, match="too late"),
+        pytest.warns(ResourceWarning, match="OnlyAclose was not closed"),
+    ):
+        LangCache(
+            "http://c.example", "k", "c", transport="x",
+            plugins=[FailingLater(), offering("langcache_async_transport", OnlyAclose)],
+        )  # fmt: skip
+
+
+# Hooks that are not asked
+
+
+def stranger_with(monkeypatch: pytest.MonkeyPatch, installed: Installed, seen: list[str]) -> EntryPoint:
+    """A package of a transport that also has a middleware."""
+    package: Any = ModuleType("stranger_with_more")
+
+    @hookimpl
+    def middleware() -> Middleware:
+        seen.append("built")
+        return marking("stranger", seen)
+
+    package.langcache_call_middleware = middleware
+
+    @hookimpl
+    def transport(name: str) -> Echo | None:
+        return Echo() if name == "more" else None
+
+    package.langcache_transport = transport
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    entry_point = EntryPoint("more", package.__name__, discovery.TRANSPORT_GROUP)
+    installed[discovery.TRANSPORT_GROUP] = {"more": [entry_point]}
+    return entry_point
+
+
+def test_of_a_package_that_is_loaded_for_its_transport_nothing_else_is_used(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its middleware is not even built, and a warning tells how it would be."""
+    seen: list[str] = []
+    stranger_with(monkeypatch, installed, seen)
+    client = LangCache("http://c.example", "k", "c", transport="more")
+    assert client.search(prompt="p").data == []
+    assert seen == []
+    assert caplog.messages == [
+        "The transport 'more' is loaded for its transport alone; for its langcache_call_middleware, it needs an entry "
+        "point in langcache.plugins too"
+    ]
+
+
+def test_a_package_that_is_a_plugin_too_is_used_as_one_where_it_is_named(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+    entry_point = stranger_with(monkeypatch, installed, seen)
+    installed[discovery.PLUGIN_GROUP] = {"more": [entry_point]}
+    LangCache("http://c.example", "k", "c", transport="more").search(prompt="p")
+    assert seen == []
+    LangCache("http://c.example", "k", "c", transport="more", plugins=["more"]).search(prompt="p")
+    assert seen == ["built", "stranger", "stranger: 200"]
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unasked"),
+    [
+        ({"transport": Echo()}, ["langcache_transport"]),
+        ({"transport": AsyncEcho()}, ["langcache_async_transport", "langcache_transport"]),
+        ({"transport": "x", "async_transport": AsyncEcho()}, ["langcache_async_transport"]),
+        ({"transport": Echo(), "async_transport": AsyncEcho()}, ["langcache_async_transport", "langcache_transport"]),
+        ({"transport": "x"}, []),
+    ],
+)
+def test_a_plugin_that_wraps_transports_is_told_of_where_they_are_handed_in(
+    caplog: pytest.LogCaptureFixture, arguments: dict[str, Any], unasked: list[str]
+) -> None:
+    class Recorder:
+        @hookimpl(wrapper=True)
+        def langcache_transport(self) -> Generator[None, Any, Any]:
+            return (yield)
+
+        @hookimpl(wrapper=True)
+        def langcache_async_transport(self) -> Generator[None, Any, Any]:
+            return (yield)
+
+    others = [Offering(), offering("langcache_transport", Echo)]
+    LangCache("http://c.example", "k", "c", plugins=[Recorder(), *others], **arguments)
+    why = f"a transport is handed in as an object, so that {' and '.join(unasked)} is not asked"
+    assert caplog.messages == ([f"The plugin 'Recorder' wraps no transport: {why}"] if unasked else [])
+
+
+@pytest.mark.parametrize("required", [True, ["Wrapping"]])
+def test_a_required_plugin_whose_hooks_are_not_asked_stops_construction(required: Any) -> None:
+    """Where none of them is; for async calls they still may be."""
+    said = (
+        "The plugin 'Wrapping' is required, but does nothing: a transport is handed in as an object, so that langcach"
+    )
+    with pytest.raises(PluginError, match=said):
+        made(Echo(), Wrapping(), required=required)
+    LangCache("http://c.example", "k", "c", plugins=[Wrapping()], required=required)
+
+    class Both(Wrapping):
+        @hookimpl
+        def langcache_async_transport(self) -> None:
+            return None
+
+    made(Echo(), Both(), required=["Both"])

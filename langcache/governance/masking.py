@@ -41,13 +41,17 @@ def _as_text(value: Any) -> str:
     if isinstance(value, Mapping):
         items = cast("Mapping[object, object]", value).items()
         return "{" + ", ".join(f"{_key(key)}: {shown(item, str(key))}" for key, item in items) + "}"
-    if isinstance(value, tuple) and hasattr(value, "_fields"):  # a NamedTuple
-        return _with_names(value, zip(cast("Any", value)._fields, cast("Iterable[object]", value), strict=False))
+    if _is_named_tuple(value):
+        return _with_names(value, zip(value._fields, value, strict=False))
     if isinstance(value, (list, tuple, set, frozenset)):
         return "[" + ", ".join(_items(list(cast("Iterable[object]", value)))) + "]"
     if is_dataclass(value) and not isinstance(value, type):
         return _with_names(value, ((item.name, getattr(value, item.name)) for item in fields(value) if item.repr))
     return describe(value)
+
+
+def _is_named_tuple(value: object) -> bool:
+    return isinstance(value, tuple) and hasattr(value, "_fields")  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _key(key: object) -> str:
@@ -88,16 +92,20 @@ def said(error: BaseException) -> str:
     pydantic's errors quote what they refuse: of these it is the places, and what is wrong there.
     """
     kind = type(error).__name__
-    pydantic = sys.modules.get("pydantic_core")
     try:
-        if pydantic is not None and isinstance(error, pydantic.ValidationError):
-            found: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
+        if _is_of_pydantic(error):
+            found: list[Any] = cast("Any", error).errors(include_url=False, include_context=False, include_input=False)
             text = ", ".join(f"{'.'.join(map(str, each['loc'])) or 'it'} ({each['type']})" for each in found)
         else:
             text = masked(in_one_line(str(error)))
     except Exception:  # noqa: BLE001 - a stranger's error, which cannot even tell itself
         return kind
     return in_one_line(f"{kind}: {text}")
+
+
+def _is_of_pydantic(error: BaseException) -> bool:
+    pydantic: Any = sys.modules.get("pydantic_core")  # who has not loaded it has no error of it
+    return pydantic is not None and isinstance(error, pydantic.ValidationError)
 
 
 def in_one_line(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import FunctionType, MethodType
 from typing import Any, Final, cast
 
@@ -110,12 +110,19 @@ def _may_be_hook(held: object) -> bool:
 def _problems(plugin: object, implemented: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Say in which hooks `plugin` is mistaken; without this they would silently never be called."""
     problems: list[str] = []
-    for options in implemented.values():
+    for name, options in implemented.items():
         hook = options["hook"]
         if hook not in HOOKS:
             problems.append(f"implements the unknown hook {hook!r}{_or_all(hook)}")
-        elif hook in MIDDLEWARE_HOOKS and (options.get("wrapper") or options.get("hookwrapper")):
-            problems.append(f"wraps {hook!r}, but there is no list to wrap; return a middleware, which wraps calls")
+        elif options.get("wrapper") or options.get("hookwrapper"):
+            if hook in MIDDLEWARE_HOOKS:
+                problems.append(f"wraps {hook!r}, but there is no list to wrap; return a middleware, which wraps calls")
+            elif hook == COMPOSED_HOOK:
+                problems.append(
+                    f"wraps {hook!r}, but there is nothing to wrap; it is told something, and returns nothing"
+                )
+        else:
+            problems += _form_problems(hook, getattr(plugin, name))
     unmarked = [
         name
         for name in dir(plugin)
@@ -125,6 +132,15 @@ def _problems(plugin: object, implemented: Mapping[str, Mapping[str, Any]]) -> l
     if not implemented and not problems:
         problems.append(f"implements no hook; the hooks are {', '.join(HOOKS)}")
     return problems
+
+
+def _form_problems(hook: str, function: object) -> Iterator[str]:
+    """Say where a function would not do its work when it is called, but make something that does."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        yield f"has {hook!r} as an async function; hooks are plain ones, and what they return may be async"
+    elif inspect.isgeneratorfunction(function):
+        wrapping = ", or is marked with @langcache.hookimpl(wrapper=True)" if hook in TRANSPORT_HOOKS else ""
+        yield f"has {hook!r} as a generator function; a hook returns{wrapping}"
 
 
 def _or_all(hook: str) -> str:

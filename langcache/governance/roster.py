@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from pluggy import HookImpl
 
 from ..config import Settings
 from ..errors import PluginError, describe
@@ -197,9 +199,28 @@ class Roster:
                 return False  # with these settings it has nothing to do
         raise misplaced(move, *stages)
 
+    def check_transport_hooks(self, unasked: Collection[str]) -> None:
+        """Look for plugins that do nothing, because these hooks for transports are not asked: there are objects.
+
+        Raises PluginError where one is required and has no other hook; a warning tells of others that wrap transports.
+        """
+        others = [hook for hook in HOOKS if hook not in unasked]
+        for member in self.members.values():
+            if not self.has_hook(member.name, unasked):
+                continue
+            why = f"a transport is handed in as an object, so that {' and '.join(sorted(unasked))} is not asked"
+            if self._is_required(member) and not self.has_hook(member.name, others):
+                raise PluginError(f"The plugin {member.name!r} is required, but does nothing: {why}")
+            if any(each.wrapper or each.hookwrapper for each in self._hooks_of(member.name, unasked)):
+                WARN("The plugin %r wraps no transport: %s", member.name, why, event="unasked", plugin=member.name)
+
+    def _hooks_of(self, name: str, hooks: Iterable[str]) -> list[HookImpl]:
+        found = (each for hook in hooks for each in self.registry.implementations(hook))
+        return [each for each in found if each.plugin_name == name]
+
     def has_hook(self, name: str, hooks: Iterable[str]) -> bool:
         """Say whether the plugin of that name is there, and implements one of `hooks`."""
-        return any(each.plugin_name == name for hook in hooks for each in self.registry.implementations(hook))
+        return bool(self._hooks_of(name, hooks))
 
 
 class MisnamedHookError(PluginError):

@@ -97,7 +97,7 @@ def test_a_distribution_without_metadata_is_told_in_words(tmp_path: Path, monkey
 
 def test_names_and_kinds_stay_in_their_line() -> None:
     """Whatever a stranger calls them."""
-    plugin = type("Split\nOnce an attempt:", (OnlyAttempts,), {"options": lambda _: {"a\nb\x1b[2J": 1}})()
+    plugin = type("Split\nOnce an attempt:", (Telling,), {})({"a\nb\x1b[2J": 1})
     told = made(plugin).explain()
     assert told.count("Once an attempt:\n") == 1
     assert all(line.isprintable() for line in told.splitlines())

@@ -27,7 +27,7 @@ class Login(NamedTuple):
     password: str
 
 
-Old = namedtuple("Old", ["pwd", "limit"])
+Old = namedtuple("Old", ["pwd", "limit"])  # pyright: ignore[reportUntypedNamedTuple]
 
 
 @dataclass
