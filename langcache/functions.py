@@ -96,9 +96,15 @@ class Around:
         self._before = before
         self._after = after
         self._on_error = on_error
+        later = (function for _, function in (after, on_error) if function is not None and is_async(function))
+        function = next(later, None)
+        self._awaited = None if function is None else _named(_make_nothing(), function)
+        """Does nothing in an async call, and has a sync one refused in the name of a function that is called later."""
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
-        """Call them."""
+        """Call them; a sync call is refused before anything is sent where one of them is async."""
+        if self._awaited is not None:
+            yield from resolve(self._awaited)
         request = (yield from self._called(self._before, Request, request)) or request
         try:
             response = yield from call_next(request)
@@ -137,6 +143,13 @@ def _call(function: Callable[..., Any], arguments: tuple[object, ...]) -> Steps[
         return (yield from resolve(_named(call, function)))
     result = function(*arguments)
     return (yield from resolve(_named(lambda: result, function))) if inspect.isawaitable(result) else result
+
+
+def _make_nothing() -> Callable[[], Awaitable[None]]:
+    async def nothing() -> None:
+        """A sync call cannot await it."""
+
+    return nothing
 
 
 def _named(provider: Callable[[], Any], function: Callable[..., Any]) -> Callable[[], Any]:

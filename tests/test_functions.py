@@ -239,6 +239,45 @@ def test_an_async_function_is_refused_in_a_sync_call_before_it_is_called() -> No
     assert called == []
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("role", ["after_call", "on_error", "after_attempt", "on_attempt_error"])
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_sync_call_with_an_async_function_sends_nothing(role: str, is_answered: bool) -> None:
+    """Also where the function would be called afterwards: what is done then cannot be undone."""
+
+    async def later(*arguments: Any) -> None:
+        raise AssertionError("never called")
+
+    class Later:
+        async def __call__(self, *arguments: Any) -> None:
+            raise AssertionError("never called")
+
+    transport = FakeTransport([NOTHING if is_answered else BUSY] * 2)
+    given: list[tuple[Any, str]] = [(later, "later"), (Later(), "Later")]
+    for function, name in given:
+        with pytest.raises(
+            errors.UnexpectedAwaitableError, match=rf"{name} is async: .*Use the client's \*_async meth"
+        ):
+            search_sync(transport, FunctionPlugin(**{role: function}), retry_config=RETRIES, deadline_ms=10_000)
+    assert transport.requests == []
+
+
+def test_the_error_that_an_awaitable_could_not_be_told_of_is_not_lost() -> None:
+    """What only turns out to be async when it is called is refused then, with the error of the call behind it."""
+
+    async def later(*arguments: Any) -> None:
+        raise AssertionError("never called")
+
+    plugin = FunctionPlugin(on_error=lambda request, error: later(request, error))
+    with pytest.raises(errors.UnexpectedAwaitableError, match="<lambda> is async") as caught:
+        search_sync(FakeTransport([BUSY]), plugin)
+    behind, found = caught.value.__context__, []
+    while behind is not None:
+        found.append(type(behind))
+        behind = behind.__context__
+    assert errors.APIError in found
+
+
 def test_what_only_returns_an_awaitable_is_awaited_too() -> None:
     async def fetch(request: Request) -> Request:
         return request.with_headers({"X-Fetched": "1"})
