@@ -363,6 +363,14 @@ def error_for(response: Response) -> LangCacheError:
     return error
 
 
+def raise_for_status(response: Response) -> None:
+    """Raise the error that stands for `response`, unless that is a 2xx: each is a success, documented or not."""
+    if not 200 <= response.status_code < 300:
+        error = error_for(response)
+        error.attempts = response.extensions.get("attempts", 1)
+        raise error
+
+
 def _problem(response: Response) -> models.problems.Problem:
     """Return what the body says; as text without a byte order mark, which JSON may not have (RFC 8259, section 8.1)."""
     status = response.status_code

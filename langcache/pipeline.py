@@ -30,7 +30,7 @@ from .config import (
     scheme_of,
     seconds,
 )
-from .errors import ClientClosedError, ConfigurationError, PluginError, describe
+from .errors import ClientClosedError, ConfigurationError, PluginError, describe, raise_for_status
 from .governance.explanation import Sender, explain
 from .http import NO_HEADERS, Headers, Request, Response, request_id_of
 from .middleware.statistics import CountCalls
@@ -209,8 +209,12 @@ class Pipeline:
 
 
 def _result(operation: Operation[Result], response: object) -> Result:
-    """Return what the answer says, with what is known of how it came about."""
+    """Return what the answer says, with what is known of how it came about; raises the error of one that is no success.
+
+    Error mapping and parsing raise that of what comes from inside; somebody outside of them may have answered instead.
+    """
     checked = _checked(response)
+    raise_for_status(checked)
     parsed = checked.extensions.get("parsed")
     # Somebody outside may have put another body in the answer's place.
     is_current = parsed is not None and parsed.content is checked.content

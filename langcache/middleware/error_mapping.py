@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import error_for
+from ..errors import raise_for_status
 from ..hookspecs import hookimpl
 from ..http import Request, Response
 from ..steps import Middleware, Next, Steps
@@ -14,8 +14,7 @@ def map_errors(request: Request, call_next: Next) -> Steps[Response]:
     Every 2xx is a success, documented or not; the class of the error follows the status, whatever the body is.
     """
     response = yield from call_next(request)
-    if not 200 <= response.status_code < 300:
-        raise error_for(response)
+    raise_for_status(response)
     return response
 
 

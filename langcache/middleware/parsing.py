@@ -1,6 +1,6 @@
 """Parsing: an answer becomes a result where those outside can see it, and where its failure is one of the call.
 
-Whatever changes an answer's body stands inside of it. Those outside find the result under ``parsed`` in the response's
+Whatever changes an answer stands inside of it. Those outside find the result under ``parsed`` in the response's
 extensions.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..errors import ResponseValidationError
+from ..errors import ResponseValidationError, raise_for_status
 from ..hookspecs import hookimpl
 from ..http import Request, Response
 from ..steps import Middleware, Next, Steps
@@ -22,11 +22,16 @@ class Parsed(NamedTuple):
 
 
 def parse_answer(request: Request, call_next: Next) -> Steps[Response]:
-    """Add the result to the answer; raises ResponseValidationError where its form is another."""
+    """Add the result to the answer; raises ResponseValidationError where its form is another.
+
+    An answer that is no success is an error here too: a plugin may have put it in another's place behind error mapping,
+    or error mapping may be left out.
+    """
     response = yield from call_next(request)
     parse = request.options.get("parse")
     if parse is None or not isinstance(response, Response):
         return response
+    raise_for_status(response)
     try:
         result = parse(response)
     except ResponseValidationError as error:
