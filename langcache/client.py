@@ -31,6 +31,8 @@ from .transport import AsyncTransport, Transport, TransportOptions
 if TYPE_CHECKING:  # of its own, it would take a tenth of the time that importing a client takes
     from typing_extensions import Self
 
+    from .governance.members import Member
+
 
 class LangCache:
     """A client of Redis LangCache, the semantic cache for LLM answers.
@@ -611,3 +613,8 @@ class LangCache:
         return await self._pipeline.call_async(
             HEALTH, {}, CallOptions(retries, server_url, timeout_ms, http_headers, deadline_ms, breaker, on_failure)
         )
+
+
+def members_of(client: LangCache) -> Mapping[str, Member]:
+    """Return the plugins that `client` was asked to have, by name, with what became of them; for the command."""
+    return client._pipeline.members

@@ -32,6 +32,7 @@ from .config import (
 )
 from .errors import ClientClosedError, ConfigurationError, PluginError, describe, raise_for_status
 from .governance.explanation import Sender, explain
+from .governance.members import Member
 from .http import NO_HEADERS, Headers, Request, Response, request_id_of
 from .middleware.statistics import CountCalls
 from .operations import OPERATIONS, Operation, Target
@@ -148,6 +149,11 @@ class Pipeline:
             if isinstance(layer.middleware, CountCalls):
                 return layer.middleware.counters
         raise ConfigurationError("This client has no statistics, because they are left out: without=['statistics']")
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """The plugins that were asked for, by name, with what became of them."""
+        return self._roster.members
 
     def explain(self) -> str:
         """Say what a call passes, outermost first, and what sends it."""

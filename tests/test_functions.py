@@ -271,7 +271,7 @@ def test_the_error_that_an_awaitable_could_not_be_told_of_is_not_lost() -> None:
     plugin = FunctionPlugin(on_error=lambda request, error: later(request, error))
     with pytest.raises(errors.UnexpectedAwaitableError, match="<lambda> is async") as caught:
         search_sync(FakeTransport([BUSY]), plugin)
-    behind, found = caught.value.__context__, []
+    behind, found = caught.value.__context__, list[type]()
     while behind is not None:
         found.append(type(behind))
         behind = behind.__context__

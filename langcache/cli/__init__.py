@@ -1,4 +1,4 @@
-"""The ``langcache`` command; it uses nothing but the public client."""
+"""The ``langcache`` command, a user of the package like any other; it also tells of plugins that no client has."""
 
 from __future__ import annotations
 

@@ -1,14 +1,28 @@
-"""What the commands that ask a cache share: the options that say which one."""
+"""What the commands that make a client share: the options that say which cache it asks, and a silent log."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # argparse has no public name for what add_subparsers returns.
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
+
+
+@contextmanager
+def silent_log() -> Iterator[None]:
+    """Keep the log off the terminal: what it would warn of, the command tells itself."""
+    logger, quiet = logging.getLogger("langcache"), logging.NullHandler()
+    logger.addHandler(quiet)
+    try:
+        yield
+    finally:
+        logger.removeHandler(quiet)
 
 
 def add_options(parser: argparse.ArgumentParser, default_url: str | None, default_meaning: str) -> None:

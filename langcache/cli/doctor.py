@@ -71,13 +71,11 @@ def _run(chosen: argparse.Namespace) -> int:
         _show(title, _plugins(entry_points(group=group)))
     _show("Environment, without its values", _environment())
     # The client of a mixture may be anybody's, so nothing is tried with it.
-    hindrances = [] if mixture else _show_client(chosen)
-    if mixture or hindrances:
-        answered = _show_unasked("the warnings are to be put right first")
-    else:
-        answered = _show_server(chosen)
-    _show_outcome([*warnings, *hindrances], answered)
-    return 0 if answered and not warnings and not hindrances else 1
+    with connection.silent_log():
+        is_made, findings = (False, []) if mixture else _show_client(chosen)
+        answered = _show_server(chosen) if is_made else _show_unasked("the warnings are to be put right first")
+    _show_outcome([*warnings, *findings], answered)
+    return 0 if answered and not warnings and not findings else 1
 
 
 # What is shown
@@ -136,19 +134,31 @@ def _environment() -> list[tuple[str, str]]:
     return [(name, "set" if os.environ[name] else "set, but empty") for name in names]
 
 
-def _show_client(chosen: argparse.Namespace) -> list[Finding]:
-    """Show what a call passes in a client with these settings; return what hinders to make one."""
+def _show_client(chosen: argparse.Namespace) -> tuple[bool, list[Finding]]:
+    """Show what a call passes in a client with these settings; return whether one can be made, and what is wrong."""
     print("\nA client with these settings")
     try:
         with _client(chosen) as client:
             lines = client.explain().splitlines()
+            findings = list(_left_out(client))
     except (ImportError, ValueError) as error:
         print("  cannot be made")
         problem = f"No client can be made: {_shown(f'{type(error).__name__}: {error}', chosen)}"
-        return [Finding(problem, "Put right what it names, after the other warnings, where there are any.")]
+        return False, [Finding(problem, "Put right what it names, after the other warnings, where there are any.")]
     for line in lines:
         print(f"  {line}")
-    return []
+    return True, findings
+
+
+def _left_out(client: langcache.LangCache) -> Iterator[Finding]:
+    """Yield the plugins that were asked for and are not there, but for those that are turned off on purpose."""
+    from langcache.client import members_of  # not at the top, which a damaged installation has to get past
+    from langcache.governance.choice import DISABLED
+
+    for member in members_of(client).values():
+        if member.problem not in (None, DISABLED):
+            problem = f"The plugin {member.name!r}, which {member.by} asks for, is left out: it {member.problem}"
+            yield Finding(problem, "Install it or put it right, or do not ask for it.")
 
 
 def _show_outcome(warnings: list[Finding], answered: bool) -> None:

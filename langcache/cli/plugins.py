@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING
 
 from .. import LangCache
+from ..client import members_of
 from ..config import plugins_are_disabled, read_settings
 from ..errors import ConfigurationError
 from ..governance.choice import DISABLED, read_plugin_choice
 from ..governance.discovery import BUILT_IN_TRANSPORTS, PLUGIN_GROUP, TRANSPORT_GROUP, installed
 from ..governance.distributions import Distributions
+from ..governance.masking import in_one_line
 from ..governance.members import Member
 from ..plugins import Plugins
+from .connection import silent_log
 
 if TYPE_CHECKING:
     from .connection import Commands
@@ -41,24 +44,36 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    logger, quiet = logging.getLogger("langcache"), logging.NullHandler()
-    logger.addHandler(quiet)  # what the log would warn of is told here
-    try:
+    with silent_log():
         return _tell(bool(chosen.autoload))
-    finally:
-        logger.removeHandler(quiet)
 
 
 def _tell(autoload: bool) -> int:
-    loaded = Plugins(read_plugin_choice(autoload=autoload))
-    loaded.stages(read_settings())  # some are found broken only when they are asked for their middleware
-    members = loaded.roster.members
+    members, lines, is_made = _client(autoload)
     distributions = Distributions()
     _show("Transports", _transports(distributions))
     _show("Plugins", _plugins(members, distributions))
+    print("A client in this environment")
+    for line in lines:
+        print(f"  {line}")
     broken = [member for member in members.values() if member.problem not in (None, DISABLED)]
-    is_made = _show_client(autoload)
     return 1 if broken or not is_made else 0
+
+
+def _client(autoload: bool) -> tuple[Mapping[str, Member], list[str], bool]:
+    """Return the plugins of a client in this environment, what is to be told of it, and whether it can be made."""
+    try:
+        with closing(LangCache(autoload=autoload)) as client:
+            return members_of(client), client.explain().splitlines(), True
+    except ConfigurationError as error:
+        return _members_alone(autoload), [f"cannot be made: {in_one_line(str(error))}"], False
+
+
+def _members_alone(autoload: bool) -> Mapping[str, Member]:
+    """Return the plugins as far as they can be told where there is no client."""
+    loaded = Plugins(read_plugin_choice(autoload=autoload))
+    loaded.stages(read_settings())  # some are found broken only when they are asked for their middleware
+    return loaded.roster.members
 
 
 def _show(title: str, rows: Iterable[Row]) -> None:
@@ -103,17 +118,3 @@ def _state(member: Member | None) -> str:
         return "not asked for"
     asked = f"asked for by {member.by}"
     return f"active, {asked}" if member.problem is None else f"left out, {asked}: it {member.problem}"
-
-
-def _show_client(autoload: bool) -> bool:
-    """Show what a client has that is made in this environment, and say whether one can be made."""
-    print("A client in this environment")
-    try:
-        with LangCache(autoload=autoload) as client:
-            lines = client.explain().splitlines()
-    except ConfigurationError as error:
-        print(f"  cannot be made: {error}")
-        return False
-    for line in lines:
-        print(f"  {line}")
-    return True

@@ -232,6 +232,28 @@ def test_installed_plugins_are_listed_with_their_distribution(doctor: Doctor, tm
     assert re.fullmatch(r"stranger\.audit:plugin +stranger 2\.5", told.line("audit"))
 
 
+def test_nothing_of_an_installed_plugin_is_imported_unasked(doctor: Doctor, tmp_path: Path) -> None:
+    """Nor of an installed transport: they are listed by their metadata, and may do anything when they are imported."""
+    site = installed(tmp_path / "site")
+    points = "[langcache.plugins]\naudit = stranger:plugin\n\n[langcache.transports]\nfast = stranger\n"
+    described(site, "stranger", "2.5", entry_points_txt=points)
+    (site / "stranger.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()\n")
+    told = doctor(site)
+    assert told.status == 0
+    assert told.line("fast").startswith("stranger ")
+    assert not (tmp_path / "imported").exists()
+    doctor(site, LANGCACHE_PLUGINS="audit")
+    assert (tmp_path / "imported").exists()
+
+
+def test_a_distribution_without_metadata_is_listed_in_words(doctor: Doctor, tmp_path: Path) -> None:
+    site = installed(tmp_path / "site")
+    described(site, "stranger", "2.5", entry_points_txt="[langcache.plugins]\naudit = stranger.audit:plugin\n")
+    (site / "stranger-2.5.dist-info" / "METADATA").unlink()
+    told = doctor(site)
+    assert told.line("audit").endswith("  a distribution without a name (no version)")
+
+
 # Installations that are not
 
 
@@ -496,3 +518,44 @@ def test_the_server_is_asked_where_plugins_are_turned_off(doctor: Doctor, tmp_pa
     settings = {"LANGCACHE_SERVER_URL": "embedded://", "LANGCACHE_CACHE_ID": "c", "LANGCACHE_DISABLE_PLUGINS": "1"}
     told = doctor(installed(tmp_path / "site"), **settings)
     assert (told.status, told.line("search")) == (0, "answered")
+
+
+def test_a_plugin_that_is_left_out_is_told(doctor: Doctor, tmp_path: Path) -> None:
+    """The server is asked all the same."""
+    site = installed(tmp_path / "site")
+    described(site, "stranger", "2.5", entry_points_txt="[langcache.plugins]\naudit = stranger:plugin\n")
+    settings = {"LANGCACHE_SERVER_URL": "embedded://", "LANGCACHE_CACHE_ID": "c", "LANGCACHE_PLUGINS": "missing,audit"}
+    told = doctor(site, **settings)
+    assert (told.status, told.line("search")) == (1, "answered")
+    assert "All is well." not in told.text
+    by = "which LANGCACHE_PLUGINS asks for, is left out: it"
+    missing, broken = told.warnings
+    assert missing.startswith(f"The plugin 'missing', {by} is not installed; installed are audit\n")
+    assert broken.startswith(f"The plugin 'audit', {by} cannot be loaded (stranger:plugin): ModuleNotFoundError: ")
+    told = doctor(site, **settings, LANGCACHE_DISABLE_PLUGINS="1")
+    assert (told.status, told.warnings) == (0, [])
+
+
+_FAILING = """
+from langcache import hookimpl
+
+@hookimpl
+def langcache_{kind}transport():
+    raise RuntimeError("no hardware for this")
+"""
+
+
+def test_a_plugin_whose_hook_for_transports_fails_ends_no_report(doctor: Doctor, tmp_path: Path) -> None:
+    site = installed(tmp_path / "site")
+    described(site, "stranger", "2.5", entry_points_txt="[langcache.plugins]\nfast = stranger\n")
+    (site / "stranger.py").write_text(_FAILING.format(kind=""))
+    said = "The plugin 'fast' fails in langcache_{}transport, asked for {!r}: RuntimeError: no hardware for this"
+    settings = {"LANGCACHE_PLUGINS": "fast", "LANGCACHE_SERVER_URL": "embedded://", "LANGCACHE_CACHE_ID": "c"}
+    told = doctor(site, **settings)
+    assert told.status == 1
+    [warning] = told.warnings
+    assert said.format("", "embedded") in warning
+    (site / "stranger.py").write_text(_FAILING.format(kind="async_"))
+    told = doctor(site, **settings)
+    assert f"async calls: none, they cannot be opened: {said.format('async_', 'embedded')}" in told.text
+    assert told.line("search") == "answered"

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 import langcache
+from langcache import hookimpl
 from langcache.cli import main
 from langcache.governance import discovery
 from tests.conftest import Installed
@@ -121,3 +122,54 @@ def test_a_client_that_cannot_be_made_is_told(
     monkeypatch.setenv("LANGCACHE_SERVER_URL", "carrier-pigeon://loft")
     lines = told(capsys, status=1)
     assert lines[-1].startswith("cannot be made: No transport answers to 'carrier-pigeon'")
+
+
+class Counting:
+    """A plugin that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    @hookimpl
+    def langcache_call_middleware(self) -> None:
+        self.asked += 1
+
+
+def test_plugins_are_asked_for_their_middleware_once(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What they open when they are asked is opened once."""
+    counting = Counting()
+    offer(installed, monkeypatch, counting=counting)
+    told(capsys, "--autoload")
+    assert counting.asked == 1
+
+
+class FailingToSend:
+    """A plugin whose hooks for transports fail."""
+
+    @hookimpl
+    def langcache_transport(self) -> None:
+        raise RuntimeError("no hardware for this")
+
+    @hookimpl
+    def langcache_async_transport(self) -> None:
+        raise SystemExit(3)
+
+
+def test_a_hook_for_transports_that_fails_ends_no_listing(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither where a client cannot be made, nor where it cannot make async calls."""
+    offer(installed, monkeypatch, fast=FailingToSend(), broken=None)
+    lines = told(capsys, "--autoload", status=1)
+    assert lines[-1] == (
+        "cannot be made: The plugin 'fast' fails in langcache_transport, asked for 'urllib3': "
+        "RuntimeError: no hardware for this"
+    )
+    assert "fast package_of_fast:plugin no distribution active, asked for by autoload" in lines
+    assert any(line.startswith("broken package_of_broken:plugin no distribution left out, ") for line in lines)
+    monkeypatch.delattr(FailingToSend, "langcache_transport")
+    lines = told(capsys, "--autoload", status=1)
+    said = "The plugin 'fast' fails in langcache_async_transport, asked for 'aiohttp': SystemExit: 3"
+    assert f"async calls: none, they cannot be opened: {said}" in lines
