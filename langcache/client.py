@@ -617,4 +617,4 @@ class LangCache:
 
 def members_of(client: LangCache) -> Mapping[str, Member]:
     """Return the plugins that `client` was asked to have, by name, with what became of them; for the command."""
-    return client._pipeline.members
+    return client._pipeline.members  # pyright: ignore[reportPrivateUsage]

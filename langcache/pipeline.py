@@ -33,6 +33,7 @@ from .config import (
 from .errors import ClientClosedError, ConfigurationError, PluginError, describe, raise_for_status
 from .governance.explanation import Sender, explain
 from .governance.members import Member
+from .governance.registry import checked_middleware
 from .http import NO_HEADERS, Headers, Request, Response, request_id_of
 from .middleware.statistics import CountCalls
 from .operations import OPERATIONS, Operation, Target
@@ -82,7 +83,7 @@ class Pipeline:
         self._transports = transports
         self._roster = plugins.roster
         self._stages = plugins.stages(settings)
-        self._handle = compose(layer.middleware for stage in self._stages for layer in stage)
+        self._handle = compose(checked_middleware(layer) for stage in self._stages for layer in stage)
         plugins.roster.tell_composed(self._stages)
         self._target: Target | None = None
 

@@ -6,7 +6,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
+from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +27,7 @@ from langcache import (
     Transport,
     TransportOptions,
     hookimpl,
+    send,
     sleep,
 )
 from langcache.config import Settings
@@ -296,15 +298,69 @@ async def coroutine_middleware(request: Request, call_next: Next) -> Response:
     raise AssertionError("never called")
 
 
-@pytest.mark.parametrize("middleware", [coroutine_middleware, "retry", 5])
-def test_what_is_no_middleware_is_refused(middleware: object) -> None:
+async def async_generator(request: Request, call_next: Next) -> AsyncGenerator[None]:
+    yield None
+
+
+class AsyncInstance:
+    async def __call__(self, request: Request, call_next: Next) -> Response:
+        raise AssertionError("never called")
+
+
+def one_argument(request: Request) -> Steps[Response]:
+    return (yield from send(request))
+
+
+@pytest.mark.parametrize(
+    ("middleware", "said"),
+    [
+        (coroutine_middleware, "it is async"),
+        (async_generator, "it is async"),
+        (AsyncInstance(), "it is async"),
+        (partial(coroutine_middleware), "it is async"),
+        ("retry", "it cannot be called"),
+        (5, "it cannot be called"),
+        (one_argument, "it does not take these two"),
+    ],
+)
+def test_what_is_no_middleware_is_refused(middleware: object, said: str) -> None:
+    """When the client is built, with the plugin's name."""
+
     class Wrong:
         @hookimpl
         def langcache_call_middleware(self) -> object:
             return middleware
 
-    with pytest.raises(PluginError, match="is no middleware; that is a generator function"):
+    match = f"The plugin 'Wrong': .* is no middleware; that is a generator function .*; {said}$"
+    with pytest.raises(PluginError, match=match):
         made(Echo(), Wrong())
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("is_innermost", [True, False])
+@pytest.mark.parametrize("returned", [Response(200, {}, b'{"data":[]}'), None, "text", "a coroutine"])
+def test_a_middleware_that_returns_no_steps_is_named_in_a_call(returned: object, is_innermost: bool) -> None:
+    """It looks like one until it is called; one that passes on what another function makes is sound."""
+
+    def plain(request: Request, call_next: Next) -> object:
+        return coroutine_middleware(request, call_next) if returned == "a coroutine" else returned
+
+    class Plain:
+        @hookimpl(tryfirst=True)
+        def langcache_call_middleware(self) -> object:
+            return plain
+
+    order = {"Plain": "after:retry" if is_innermost else "before:identity"}
+    kind = "coroutine" if returned == "a coroutine" else type(returned).__name__
+    with pytest.raises(PluginError, match=rf"The plugin 'Plain': its middleware .*plain returned {kind}; it is to be"):
+        made(Echo(), Plain(), order=order).search(prompt="p")
+
+    class Passing:
+        @hookimpl
+        def langcache_call_middleware(self) -> Middleware:
+            return lambda request, call_next: call_next(request)
+
+    assert made(Echo(), Passing()).search(prompt="p").data == []
 
 
 class Offering:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def silent_log() -> Iterator[None]:
+def silent_log() -> Generator[None]:
     """Keep the log off the terminal: what it would warn of, the command tells itself."""
     logger, quiet = logging.getLogger("langcache"), logging.NullHandler()
     logger.addHandler(quiet)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from types import FunctionType, MethodType
 from typing import Any, Final, cast
 
@@ -12,8 +12,11 @@ import pluggy
 from .. import hookspecs
 from ..config import Settings
 from ..errors import PluginError, describe
-from ..steps import Middleware
+from ..http import Request, Response
+from ..steps import Middleware, Next, Steps
+from ..workers import discard
 from .discovery import Unusable, suggestion
+from .ordering import Layer
 
 MIDDLEWARE_HOOKS: Final = ("langcache_call_middleware", "langcache_attempt_middleware")
 """The hooks that return middleware: for a call, and for each of its attempts."""
@@ -91,13 +94,52 @@ def ask(implementation: pluggy.HookImpl, arguments: Mapping[str, object]) -> obj
 def middleware_of(implementation: pluggy.HookImpl, settings: Settings) -> Middleware | None:
     """Return the middleware that an implementation of such a hook gives; raises PluginError where it is none."""
     given = ask(implementation, {"settings": settings})
-    wrong = inspect.iscoroutinefunction(given) or inspect.isasyncgenfunction(given)
-    if wrong or not (given is None or callable(given)):
+    problem = None if given is None else _middleware_problem(given)
+    if problem is not None:
         raise PluginError(
-            f"{describe(given)} is no middleware; that is a generator function (request, call_next), "
-            "which serves sync and async calls alike"
+            f"The plugin {implementation.plugin_name!r}: {describe(given)} is no middleware; that is a generator "
+            f"function (request, call_next), which serves sync and async calls alike; {problem}"
         )
     return cast("Middleware | None", given)
+
+
+def _middleware_problem(given: object) -> str | None:
+    """Say why what a hook returned is no middleware, as far as that can be told before a call."""
+    if not callable(given):
+        return "it cannot be called"
+    call = given if inspect.isroutine(given) else type(given).__call__
+    if any(map(inspect.iscoroutinefunction, (given, call))) or any(map(inspect.isasyncgenfunction, (given, call))):
+        return "it is async"
+    try:
+        inspect.signature(given).bind(None, None)
+    except ValueError:  # it has none that could be looked at
+        return None
+    except TypeError:
+        return "it does not take these two"
+    return None
+
+
+def checked_middleware(layer: Layer) -> Middleware:
+    """Return a layer's middleware; one that is no generator function is looked at in each call for what it returns.
+
+    PluginError is raised then where that is no generator.
+    """
+    given = layer.middleware
+    instance: Any = type(given)
+    if inspect.isgeneratorfunction(given) or inspect.isgeneratorfunction(instance.__call__):
+        return given
+
+    def checked(request: Request, call_next: Next) -> Steps[Response]:
+        steps = given(request, call_next)
+        if isinstance(cast("object", steps), Generator):
+            return steps
+        discard(steps)
+        raise PluginError(
+            f"The plugin {layer.plugin!r}: its middleware {describe(given)} returned {type(steps).__name__}; it is to "
+            "be a generator function that ends with 'return (yield from call_next(request))'"
+        )
+
+    return checked
 
 
 def _may_be_hook(held: object) -> bool:
