@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from langcache import FunctionPlugin, LangCache, Response, errors
+from langcache import Credential, FunctionPlugin, LangCache, Response, RetryPolicy, errors
+from langcache.credentials import KeyProvider
 from langcache_transports.testing import AsyncFakeTransport, FakeTransport
 from tests.documentation import ROOT, blocks
+from tests.local_server import LocalServer
 
 Recipe = Mapping[str, Any]
 Call = Callable[[LangCache], object]
@@ -171,3 +174,59 @@ def test_the_renaming_of_errors_leaves_the_programs_own_mistakes_alone() -> None
     client.close()
     with pytest.raises(errors.ClientClosedError):
         client.search(prompt="p")
+
+
+# Signatures, over real sockets
+
+
+@pytest.fixture(scope="module")
+def signing() -> Recipe:
+    return recipe("Sign requests")
+
+
+Searching = Callable[[str, KeyProvider, FunctionPlugin], "int | None"]
+
+
+def in_sync(url: str, key: KeyProvider, plugin: FunctionPlugin) -> int | None:
+    with LangCache(url, key, "c", transport="urllib3", plugins=[plugin], **SIGNED) as client:
+        return client.search(prompt="p").metadata.attempts
+
+
+def in_a_loop(url: str, key: KeyProvider, plugin: FunctionPlugin) -> int | None:
+    async def main() -> int | None:
+        async with LangCache(url, key, "c", async_transport="aiohttp", plugins=[plugin], **SIGNED) as client:
+            return (await client.search_async(prompt="p")).metadata.attempts
+
+    pytest.importorskip("aiohttp")
+    return asyncio.run(main())
+
+
+SIGNED: dict[str, Any] = {
+    "required": ["sign"],
+    "order": {"sign": "after:redirects"},
+    "retry_config": RetryPolicy(initial_ms=0, max_ms=0),
+    "trust_env": False,
+}
+
+
+@pytest.mark.parametrize("search", [in_sync, in_a_loop])
+def test_every_request_that_is_sent_is_signed_for_itself(
+    signing: Recipe, server: LocalServer, search: Searching
+) -> None:
+    """After a retry, a key that was renewed after a 401, and a redirect, for what came over the wire."""
+    ok = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
+    moved = Response(307, {"Location": "/elsewhere/a%20b"})
+    answers = iter([Response(503, {}, b"{}"), Response(401, {}, b"{}"), moved, ok])
+    server.answer = lambda request: next(answers)
+    keys = iter(["old", "new"])
+    secret = SecretStr("shared")
+
+    assert search(server.url, lambda: Credential(next(keys)), signing["signing_with"](secret)) == 2
+    assert [request.headers["Authorization"] for request in server.requests] == [
+        "Bearer old", "Bearer old", "Bearer new", "Bearer new",
+    ]  # fmt: skip
+    assert [request.url for request in server.requests][3] == "/elsewhere/a%20b"
+    for request in server.requests:
+        assert request.json()["prompt"] == "p"
+        assert request.headers["X-Signature"] == signing["signature"](secret, request, request.headers["X-Sent-At"])
+    assert len({request.headers["X-Signature"] for request in server.requests}) > 1

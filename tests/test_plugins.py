@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from threading import Barrier
 from types import ModuleType
 from typing import Any
 
@@ -878,3 +880,26 @@ def test_a_required_plugin_whose_hooks_are_not_asked_stops_construction(required
             return None
 
     made(Echo(), Both(), required=["Both"])
+
+
+def test_clients_are_made_in_several_threads_at_once(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same plugins, by object and by name: each has all of them, once, in the same order."""
+    shared = ModuleType("shared_by_threads")
+    shared.langcache_call_middleware = hookimpl(lambda: marking("shared", []))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "shared_by_threads", shared)
+    entry_point = EntryPoint("shared", "shared_by_threads", discovery.PLUGIN_GROUP)
+    installed[discovery.PLUGIN_GROUP] = {"shared": [entry_point]}
+    plugin = Marking("object", [])
+    threads, each = 8, 5
+    together = Barrier(threads)
+
+    def make() -> set[tuple[str, ...]]:
+        together.wait(timeout=60)
+        made_ones = [made(Echo(), plugin, "shared", required=True) for _ in range(each)]
+        assert all(client.search(prompt="p").data == [] for client in made_ones)
+        return {tuple(call_stage(client)) for client in made_ones}
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = [future.result() for future in [pool.submit(make) for _ in range(threads)]]
+    [stage] = {stage for stages in found for stage in stages}
+    assert [name for name in stage if name not in BUILT_IN] == ["shared", "object"]

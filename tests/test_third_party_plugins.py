@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from types import MappingProxyType
 import pytest
 
 from tests.documentation import ROOT, files
-from tests.environments import Environment, wheel_of
+from tests.environments import Environment, link_libraries, wheel_of
 
 pytestmark = pytest.mark.skipif(
     "TOX_ENV_NAME" in os.environ, reason="they make environments of their own: once is enough"
@@ -51,6 +52,31 @@ with LangCache("http://cache.example", "k", "c", transport="carrier"{arguments})
     assert cache.search(prompt="p").data == []
     print(cache.explain())
 print("loaded:", sorted(name for name in sys.modules if name.startswith("acme_")))
+"""
+
+_TOGETHER = """
+import json
+from pathlib import Path
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from langcache import LangCache
+from langcache.audit import Audit, JsonLinesFile
+from langcache.telemetry import OpenTelemetry
+
+spans, tracers = InMemorySpanExporter(), TracerProvider()
+tracers.add_span_processor(SimpleSpanProcessor(spans))
+with Audit(JsonLinesFile("{path}"), attempts=True) as audit:
+    with LangCache(
+        "http://cache.example", "k", "c", transport="carrier", plugins=["tenant", audit, OpenTelemetry(tracers)],
+        required=["tenant", "Audit", "OpenTelemetry"], autoload={autoload}
+    ) as cache:
+        assert cache.search(prompt="p").data == []
+        print(cache.explain())
+print("records:", *(json.loads(line)["outcome"] for line in Path("{path}").read_text().splitlines()))
+print("spans:", *(span.name for span in spans.get_finished_spans()))
 """
 
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
@@ -175,3 +201,23 @@ def test_the_command_lists_them_and_fails_where_one_that_is_asked_for_is_broken(
     )
     lines = listed(0, "--autoload", LANGCACHE_DISABLE_PLUGINS="1")
     assert "carrier acme_carrier acme-carrier 3.0 it is turned off by LANGCACHE_DISABLE_PLUGINS" in lines
+
+
+@pytest.mark.parametrize("autoload", [False, True])
+def test_one_stands_together_with_the_audit_and_with_telemetry(
+    environment: Environment, tmp_path: Path, autoload: bool
+) -> None:
+    """All three do their work in one call, and `explain` tells each with the distribution that it is of."""
+    link_libraries(tmp_path / "libraries", "opentelemetry-sdk")
+    done = environment.run(
+        "-c", _TOGETHER.format(path=tmp_path / "audit.jsonl", autoload=autoload),
+        ACME_TENANT="acme", PYTHONPATH=str(tmp_path / "libraries"),
+    )  # fmt: skip
+    said = done.stdout
+    assert "tenant: acme\n" in said
+    assert "records: done miss\n" in said
+    assert "spans: POST /v1/caches/{cache_id}/entries/search\n" in said
+    told = " ".join(said.split())
+    assert "tenant langcache.functions.Around (acme-tenant 2.1, asked for by plugins)" in told
+    for name in ("Audit", "OpenTelemetry"):
+        assert re.search(rf" {name} langcache\.\S+ \(langcache \S+, asked for by plugins\)", told)
