@@ -14,7 +14,8 @@ import pytest
 import langcache
 from langcache import Credential, LangCache, Next, Request, Response, Steps
 from langcache.credentials import KeyProvider, Provided
-from langcache.errors import ConfigurationError, DeadlineExceeded, UnexpectedAwaitableError
+from langcache.errors import AuthenticationError, ConfigurationError, DeadlineExceeded, UnexpectedAwaitableError
+from langcache.middleware import keys
 from langcache_transports.testing import AsyncFakeTransport, FakeTransport
 from tests.transports.programs import output_of
 
@@ -405,6 +406,72 @@ def test_a_sync_call_in_the_event_loop_that_asks_for_the_key_is_refused(deadline
     assert asked == 1
 
 
+# A provider of which nothing comes any more
+
+
+@pytest.mark.parametrize("deadline_ms", [None, 60_000])
+def test_a_provider_that_hangs_once_does_not_stop_the_client(
+    monkeypatch: pytest.MonkeyPatch, deadline_ms: float | None
+) -> None:
+    """The calls that wait for what never comes ask for themselves, when it has taken too long."""
+    monkeypatch.setattr(keys, "LONGEST_FLIGHT", 0.2)
+    begun, released = threading.Event(), threading.Event()
+
+    def meanwhile() -> None:
+        if not begun.is_set():
+            begun.set()
+            released.wait(LONG)
+
+    vault = Vault(meanwhile)
+    client = client_of(vault)
+    hanging = threading.Thread(target=client.search, kwargs={"prompt": "p"})
+    hanging.start()
+    assert begun.wait(LONG)
+    assert in_threads(lambda _: client.search(prompt="p", deadline_ms=deadline_ms), 10) == []
+    assert vault.asked == 2
+    released.set()
+    hanging.join(LONG)
+
+
+def test_an_event_loop_that_is_stopped_while_it_asks_does_not_stop_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "LONGEST_FLIGHT", 0.2)
+    asked = 0
+
+    async def vault() -> Provided:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            loop.stop()
+            await asyncio.Event().wait()
+        return Credential("k1")
+
+    client, loop = client_of(vault), asyncio.new_event_loop()
+    stopped = loop.create_task(client.search_async(prompt="p"))
+    loop.run_forever()
+    assert in_threads(lambda _: asyncio.run(client.search_async(prompt="p")), 5) == []
+    assert asked == 2
+    stopped.cancel()
+    loop.run_until_complete(asyncio.wait([stopped]))
+    loop.close()
+
+
+def test_where_every_credential_is_refused_the_service_and_the_vault_are_spared() -> None:
+    """One request a call, and one question in a second, however many calls there are."""
+    vault, requests = Vault(), list[Request]()
+
+    def answer(request: Request) -> Response:
+        requests.append(request)
+        return Response(401)
+
+    client = client_of(vault, answer)
+    for _ in range(51):
+        with pytest.raises(AuthenticationError):
+            client.search(prompt="p")
+    # A second may pass on a machine that is busy.
+    assert 52 <= len(requests) <= 55
+    assert 2 <= vault.asked <= 5
+
+
 # What else a provider may do
 
 
@@ -418,6 +485,21 @@ def test_a_provider_that_uses_the_client_is_told_so() -> None:
     client = client_of(provider)
     with pytest.raises(ConfigurationError, match="The key provider uses the client that waits for its key"):
         client.search(prompt="p")
+
+
+@pytest.mark.parametrize("deadline_ms", [None, 60_000])
+def test_an_async_provider_that_uses_the_client_is_told_so(deadline_ms: float | None) -> None:
+    async def vault() -> Provided:
+        await asyncio.sleep(0)
+        await client.search_async(prompt="what is the key?")
+        return Credential("k1")
+
+    async def main() -> None:
+        with pytest.raises(ConfigurationError, match="The key provider uses the client that waits for its key"):
+            await asyncio.wait_for(client.search_async(prompt="p", deadline_ms=deadline_ms), 10)
+
+    client = client_of(vault)
+    asyncio.run(main())
 
 
 def test_a_provider_may_use_the_client_with_a_key_that_it_has() -> None:

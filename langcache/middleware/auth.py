@@ -4,7 +4,8 @@
    once, and that every caller gets its own key where the provider decides by the caller.
 2. A `Credential` says that it may be kept: for all calls, until it expires or the service refuses it (401). Then one
    call asks for a new one, and all others wait for what comes of it.
-3. After a 401 the provider is asked again, and where it has another key, the attempt is made once more with that.
+3. After a 401 the provider is asked again, and where it has another key, the attempt is made once more with that. Where
+   that is refused as well, calls are not repeated for a while, and neither is the question.
 4. Nothing holds a key but as a Secret, so that no repr, no log and no traceback shows one.
 """
 
@@ -72,7 +73,12 @@ class BearerAuth:
                 raise
         if request.timeout is not None:  # both exchanges are one attempt
             request = request.with_timeout(max(request.timeout - took, 0.001))
-        return (yield from call_next(_authorized(request, other)))
+        try:
+            return (yield from call_next(_authorized(request, other)))
+        except AuthenticationError:
+            if self._keys is not None:
+                self._keys.get().give_up(other)
+            raise
 
     def _ask(self, refused: Key = None) -> Steps[Key]:
         """Return the key for an attempt, or for one after the service has `refused` a key."""

@@ -5,7 +5,9 @@
    the others wait for what comes of it. Such a question is a flight.
 3. A flight lands with what the provider gives or raises. That the call which asks has no more time, or is cancelled, is
    its own matter: then another one asks; or, where the provider is in a thread that goes on, that is waited for.
-4. What a provider gives is hidden in a Secret before anybody else sees it, so that no frame of a traceback has it.
+4. A flight is waited for as long as it may take, and no longer: a provider may hang, an event loop be stopped, and an
+   interrupt come where nothing can be tidied up. Then another call asks.
+5. What a provider gives is hidden in a Secret before anybody else sees it, so that no frame of a traceback has it.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from ..credentials import Credential, KeyProvider
 from ..errors import ConfigurationError, describe
@@ -31,10 +35,18 @@ Landing = Future[Key | Exception]
 """What comes of a flight: a key, or the provider's failure, or None where nothing came of it that others can use."""
 
 
+LONGEST_FLIGHT: Final = 30.0
+"""How many seconds the calls that wait for a flight give it."""
+
+REST: Final = 1.0
+"""How many seconds the provider is left alone after the service has refused a key that it had just given."""
+
+
 class Keys:
     """The keys of one provider, for one process; `clock` gives seconds.
 
-    Where the provider has a method ``refresh``, that is asked after the service has refused a key.
+    Where the provider has a method ``refresh``, that is asked after the service has refused a key. Where it has just
+    given that key, it is not asked again for a while, and has no other one.
     """
 
     def __init__(self, provider: KeyProvider, clock: Callable[[], float]) -> None:
@@ -48,6 +60,10 @@ class Keys:
         self._key: Key = None
         self._expires: float | None = None
         self._flight: _Flight | None = None
+        self._given_up: Key = None
+        """The key that was refused just after the provider had given it."""
+        self._rests_until = 0.0
+        """Until when the provider is not asked for another one in its place."""
         self._is_shared = True
         """Whether the provider gives credentials, or it is not known yet what it gives."""
 
@@ -58,26 +74,45 @@ class Keys:
             if isinstance(found, Secret):
                 return found
             if isinstance(found, _Flight):
-                return (yield from self._lead(found, refused))
-            landed: Key | Exception = yield from perform(found)
+                key = yield from self._lead(found, refused)
+                if refused is not None and key == refused:
+                    self.give_up(key)
+                return key
+            landed: Key | Exception
+            try:
+                landed = yield from perform(found)
+            except TimeoutError:  # the flight has taken too long: whoever sees that first is the next to ask
+                continue
             if isinstance(landed, Exception):
                 raise _copied(landed)
             if landed is not None:
                 return landed
 
+    def give_up(self, key: Key) -> None:
+        """Take note that `key`, which the provider has just given, is refused too."""
+        with self._lock:
+            self._given_up, self._rests_until = key, self._clock() + REST
+
     def _look(self, refused: Key) -> Secret | _Flight | Wait:
         """Return the key that is kept, or the flight that the call is to make, or the wait for another call's."""
         with self._lock:
+            now = self._clock()
+            if refused is not None and refused == self._given_up and now < self._rests_until:
+                return refused
+            if any(flight.keys is self and not flight.has_landed for flight in _asking.get()):
+                raise ConfigurationError("The key provider uses the client that waits for its key")
             if not self._is_shared:
-                return _Flight()
+                return _Flight(self, now)
             if self._key is not None and self._key != refused and not self._is_over():
                 return self._key
-            if self._flight is None:
-                self._flight = _Flight()
+            flight = self._flight
+            if flight is not None and now >= flight.until:
+                self._end(flight, None)
+                flight = None
+            if flight is None:
+                self._flight = _Flight(self, now)
                 return self._flight
-            if self._flight.thread == threading.get_ident():
-                raise ConfigurationError("The key provider uses the client that waits for its key")
-            return Wait(self._flight.landing(), thread=self._flight.loop)
+            return Wait(flight.landing(), flight.until - now, thread=flight.loop)
 
     def _is_over(self) -> bool:
         return self._expires is not None and self._clock() >= self._expires
@@ -97,7 +132,8 @@ class Keys:
             if not self._enter(flight):
                 return None  # the call that asked has gone before this began
             try:
-                provided = self._call(refused)
+                with flight.is_asked():
+                    provided = self._call(refused)
                 if inspect.isawaitable(provided):
                     return _Awaited(provided, partial(self._awaited, flight))
                 provided = _hidden(provided)
@@ -109,7 +145,9 @@ class Keys:
                 self._leave(flight)
 
         async def ask_async() -> Answer:
-            return await self._awaited(flight, self._call(refused))
+            with flight.is_asked():
+                provided = self._call(refused)
+            return await self._awaited(flight, provided)
 
         question: Callable[[], Any] = ask
         if inspect.iscoroutinefunction(self._provider if refused is None else self._refresh):
@@ -124,26 +162,25 @@ class Keys:
     async def _awaited(self, flight: _Flight, provided: Awaitable[Any]) -> Answer:
         flight.loop = threading.get_ident()
         try:
-            return self._land(flight, _hidden(await provided))
+            with flight.is_asked():
+                answer = _hidden(await provided)
+            return self._land(flight, answer)
         except Exception as error:
             self._fail(flight, error)
             raise
 
     def _enter(self, flight: _Flight) -> bool:
-        """Note that this thread is in the provider; say False where nobody wants to know any more what comes of it."""
+        """Note that a thread is in the provider; say False where nobody wants to know any more what comes of it."""
         with self._lock:
             if flight.has_landed:
                 return False
             flight.holders += 1
-            flight.thread = threading.get_ident()
             return True
 
     def _leave(self, flight: _Flight) -> None:
         """Take one holder from `flight`; where that was the last, and brought nothing, nothing will come of it."""
         with self._lock:
             flight.holders -= 1
-            if flight.thread == threading.get_ident():
-                flight.thread = None
             if not flight.holders:
                 self._end(flight, None)
 
@@ -181,14 +218,25 @@ class _Flight:
     It is held by the call that asks, and by a thread that is in the provider: by whoever can still bring an answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys, now: float) -> None:
+        self.keys = keys
+        self.until = now + LONGEST_FLIGHT
         self.holders = 1
-        self.thread: int | None = None
-        """The thread that is in the provider."""
         self.loop: int | None = None
         """The thread whose event loop awaits the provider."""
         self.has_landed = False
         self._landing: Landing | None = None
+
+    @contextmanager
+    def is_asked(self) -> Generator[None, None, None]:
+        """Mark the context of what is done meanwhile: the provider, and what it calls, awaits and begins."""
+        before = _asking.get()
+        _asking.set((*before, self))
+        try:
+            yield
+        finally:
+            # Not by its token: a coroutine may be closed in another context than the one it ran in.
+            _asking.set(before)
 
     def landing(self) -> Landing:
         """Return the future of what comes of it, which no call that waits for it can cancel."""
@@ -202,6 +250,10 @@ class _Flight:
         if self._landing is not None and not self.has_landed:
             self._landing.set_result(_copied(landed) if isinstance(landed, Exception) else landed)
         self.has_landed = True
+
+
+_asking: ContextVar[tuple[_Flight, ...]] = ContextVar("langcache_asking", default=())
+"""The flights whose provider this is done for. One that has landed may still be there, and counts no more."""
 
 
 class _Awaited:

@@ -15,6 +15,7 @@ from langcache import Credential, Request, Response, Steps, send
 from langcache.credentials import Provided
 from langcache.errors import AuthenticationError, ConfigurationError, ConnectError
 from langcache.middleware.auth import BearerAuth, authorization
+from langcache.middleware.keys import REST
 from langcache.secret import Secret
 from langcache.steps import Command, Resolve, Send
 from tests.middleware.stepping import Clock, fail, failure, finish, throw
@@ -199,6 +200,35 @@ def test_a_second_401_is_raised() -> None:
     error = failure(401)
     assert fail(steps, error) is error
     assert provider.asked == 2
+
+
+def test_where_every_key_is_refused_calls_are_not_repeated_nor_the_provider_asked_for_a_while() -> None:
+    """An outage that answers 401 is not made twice as large, and the vault has a moment's peace."""
+    clock, provider = Clock(), Provider(*(Credential(f"k{number}") for number in range(1, 5)))
+    auth = BearerAuth(provider, clock=clock)
+    steps, command = refused(auth)
+    performed(steps, command)
+    fail(steps, failure(401))
+    for _ in range(10):
+        steps = auth(REQUEST, send)
+        assert key_of(next(steps)) == "Bearer k2"
+        error = failure(401)
+        assert fail(steps, error) is error
+    assert provider.asked == 2
+    clock.now = REST
+    steps = auth(REQUEST, send)
+    assert key_of(next(steps)) == "Bearer k2"
+    assert key_of(performed(steps, throw(steps, failure(401)))) == "Bearer k3"
+
+
+def test_a_caller_whose_key_is_given_up_does_not_decide_for_another_one() -> None:
+    """Where the provider gives each its own."""
+    auth = BearerAuth(Provider("a1", "a2", "b1", "b2"), clock=Clock())
+    steps, command = refused(auth)
+    performed(steps, command)
+    fail(steps, failure(401))
+    steps, command = refused(auth)
+    assert key_of(performed(steps, command)) == "Bearer b2"
 
 
 def test_a_key_that_is_refused_is_not_kept_for_the_next_attempt() -> None:

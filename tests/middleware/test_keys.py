@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import threading
 import traceback
@@ -20,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from langcache import Credential, Steps
 from langcache.credentials import Provided
 from langcache.errors import ConfigurationError, DeadlineExceeded, LangCacheError
-from langcache.middleware.keys import Key, Keys
+from langcache.middleware.keys import LONGEST_FLIGHT, REST, Key, Keys
 from langcache.secret import Secret
 from langcache.steps import Resolve, Wait
 from tests.cycles import freed_at_once
@@ -162,15 +163,32 @@ def test_all_whose_key_was_refused_get_the_other_one() -> None:
 
 
 def test_the_provider_may_have_the_refused_key_again() -> None:
-    """Then there is nothing else to try, and the 401 is raised; the next 401 asks again."""
-    keys = keys_of(Provider(Credential("k1"), Credential("k1"), Credential("k2")))
+    """Then there is nothing else to try, and the 401 is raised; a 401 that comes later asks again."""
+    clock = Clock()
+    keys = keys_of(Provider(Credential("k1"), Credential("k1"), Credential("k2")), clock)
     Call(keys).ask()
     leader, one = Call(keys, K1), Call(keys, K1)
     leader.ask()
     one.arrive()
     assert (leader.key, one.key) == (K1, K1)
     assert Call(keys).key == K1
+    clock.now = REST - 0.001
+    assert Call(keys, K1).key == K1
+    clock.now = REST
     assert Call(keys, K1).asks
+
+
+def test_a_key_that_is_given_up_is_not_asked_for_again_for_a_while() -> None:
+    """A service that refuses every key is not asked twice for each call, nor the provider once."""
+    clock, provider = Clock(), Provider(Credential("k1"), Credential("k2"))
+    keys = keys_of(provider, clock)
+    Call(keys).ask()
+    keys.give_up(K1)
+    assert Call(keys, K1).key == K1
+    assert Call(keys, K2).key == K1, "another key is another matter"
+    clock.now = REST
+    assert Call(keys, K1).asks
+    assert provider.asked == 1
 
 
 # The provider's failure is everybody's, and each one's own
@@ -331,6 +349,72 @@ def test_a_question_that_is_asked_when_the_call_has_gone_asks_nobody() -> None:
     assert one.key == K1
 
 
+# A flight is waited for as long as it may take
+
+
+def test_a_provider_that_hangs_is_given_up_by_those_who_wait() -> None:
+    """The first asks anew, and the others wait for what comes of that."""
+    clock, provider = Clock(), Provider(Credential("k1"))
+    keys = keys_of(provider, clock)
+    hanging, one, other = a_leader_and_two_who_wait(keys)
+    assert hanging.asks
+    assert isinstance(one.command, Wait)
+    assert one.command.timeout == LONGEST_FLIGHT
+    clock.now = LONGEST_FLIGHT
+    one.throw(TimeoutError("not done"))
+    assert one.asks
+    other.arrive()
+    assert other.waits
+    one.ask()
+    other.arrive()
+    assert (one.key, other.key, provider.asked) == (K1, K1, 1)
+
+
+def test_a_call_that_comes_later_waits_for_what_is_left_of_a_flight_or_asks_itself() -> None:
+    clock = Clock()
+    keys = keys_of(Provider(Credential("k1")), clock)
+    hanging = Call(keys)
+    assert hanging.asks
+    clock.now = LONGEST_FLIGHT - 1
+    late = Call(keys)
+    assert isinstance(late.command, Wait)
+    assert late.command.timeout == 1
+    clock.now = LONGEST_FLIGHT
+    assert Call(keys).asks
+
+
+def test_what_a_flight_brings_that_was_given_up_is_for_its_call_alone() -> None:
+    """It may be older than what others have got meanwhile."""
+    clock, others = Clock(), list[Call]()
+
+    def provider() -> Credential:
+        if others:
+            return Credential("k2")
+        clock.now = LONGEST_FLIGHT
+        contextvars.Context().run(another_asks)
+        return Credential("k1")
+
+    def another_asks() -> None:
+        others.append(Call(keys))
+        others[0].ask()
+
+    keys = keys_of(provider, clock)
+    hanging = Call(keys)
+    hanging.ask()
+    assert (hanging.key, others[0].key, Call(keys).key) == (K1, K2, K2)
+
+
+def test_a_wait_that_ends_too_soon_is_gone_on_with() -> None:
+    """A clock may round, or be set."""
+    keys = keys_of(Provider(Credential("k1")))
+    leader, one, _ = a_leader_and_two_who_wait(keys)
+    one.throw(TimeoutError("not done"))
+    assert one.waits
+    leader.ask()
+    one.arrive()
+    assert one.key == K1
+
+
 # A provider that goes on in its thread, when the call that asked has ended
 
 
@@ -431,13 +515,13 @@ def later(vault: Vault) -> Callable[[], Awaitable[Provided]]:
 
 
 def begun(question: Callable[[], Any]) -> Coroutine[Any, Any, Any]:
-    """Await what the question returns, up to where the provider waits."""
+    """Await what the question returns, in a context of its own as a task does, up to where the provider waits."""
 
     async def main() -> Any:
         return await question()
 
     running = main()
-    running.send(None)
+    contextvars.copy_context().run(running.send, None)
     return running
 
 
@@ -623,6 +707,50 @@ def test_a_provider_that_needs_the_key_itself_is_told_so_and_does_not_wait_for_e
     outer.ask()
     assert isinstance(outer.error, ConfigurationError)
     assert "The key provider uses the client that waits for its key" in str(outer.error)
+
+
+def test_a_provider_of_bare_keys_that_needs_the_key_itself_is_told_so_too() -> None:
+    """It would go on until the stack is full."""
+    asked: list[str] = []
+
+    def provider() -> str:
+        asked.append(f"k{len(asked)}")
+        if len(asked) > 1:
+            raise Call(keys).error or AssertionError("it would ask for ever")
+        return asked[0]
+
+    keys = keys_of(provider)
+    Call(keys).ask()
+    outer = Call(keys)
+    outer.ask()
+    assert isinstance(outer.error, ConfigurationError)
+
+
+def test_once_the_provider_has_returned_its_context_may_use_the_client() -> None:
+    """What it has begun, such as a task that keeps the key fresh, has a copy of that context."""
+    contexts: list[contextvars.Context] = []
+
+    def provider() -> Credential:
+        contexts.append(contextvars.copy_context())
+        return Credential("k1")
+
+    keys = keys_of(provider)
+    Call(keys).ask()
+    assert contexts[0].run(lambda: Call(keys)).key == K1
+
+
+def test_a_provider_may_use_a_client_with_another_provider() -> None:
+    other = keys_of(Provider(Credential("k2")))
+
+    def provider() -> Credential:
+        call = Call(other)
+        call.ask()
+        assert call.key is not None
+        return Credential(call.key)
+
+    outer = Call(keys_of(provider))
+    outer.ask()
+    assert outer.key == K2
 
 
 def test_another_thread_may_wait_while_one_is_in_the_provider() -> None:
@@ -829,8 +957,9 @@ class AnyOrder(RuleBasedStateMachine):
     def a_call_goes_on(self, data: st.DataObject) -> None:
         self.some(data, self.ready()).arrive()
 
-    @rule(seconds=st.floats(0, 1))
+    @rule(seconds=st.floats(0, 0.7))
     def time_passes(self, seconds: float) -> None:
+        """Go on, and in all no longer than a flight may take."""
         self.clock.now += seconds
 
     @invariant()
