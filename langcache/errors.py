@@ -173,7 +173,7 @@ class LangCacheError(Exception):
     nothing_sent: bool = False
     """Whether it is certain that nothing of the request came to the service."""
     attempts: int | None = None
-    """How many attempts the call took; None where it was not attempted."""
+    """How many attempts the call took, 0 where it was refused before; None where nobody has counted them."""
     elapsed: float | None = None
     """How many seconds the call took, with all its attempts and waits."""
     previous: tuple[LangCacheError, ...] = ()
@@ -428,12 +428,14 @@ class PoolTimeout(TimeoutException):
 class DeadlineExceeded(TimeoutException):
     """The call as a whole - its attempts, waits, key providers and hooks - took longer than it may.
 
-    `during` is the command that was being performed: ``"send"``, ``"sleep"``, ``"resolve"`` or ``"wait"``.
+    `during` is what it was about, ``"send"``, ``"sleep"``, ``"resolve"`` or ``"wait"``, and `begun` whether that had
+    begun or there was no time left for it.
     """
 
-    def __init__(self, message: str, during: str = "") -> None:
+    def __init__(self, message: str, during: str = "", begun: bool = True) -> None:
         super().__init__(message)
         self.during = during
+        self.begun = begun
 
 
 class CircuitOpen(RequestError):

@@ -34,7 +34,7 @@ from .errors import ClientClosedError, ConfigurationError, PluginError, describe
 from .governance.explanation import Sender, explain
 from .governance.members import Member
 from .governance.registry import checked_middleware
-from .http import NO_HEADERS, Headers, Request, Response, request_id_of
+from .http import NO_HEADERS, Headers, Request, Response, display_url, request_id_of
 from .middleware.statistics import CountCalls
 from .operations import OPERATIONS, Operation, Target
 from .outgoing import checked_request
@@ -67,7 +67,7 @@ class CallOptions:
     """What a caller sets for one call alone; None, or UNSET where None says something, leaves it to the client."""
 
     retries: Retries
-    server_url: str | None
+    server_url: str | None = field(repr=False)
     timeout_ms: float | None
     http_headers: Mapping[str, str] | None = field(repr=False)
     deadline_ms: float | None = None
@@ -184,6 +184,7 @@ class Pipeline:
                 "retries": checked_retries("retries", options.retries),
                 "timeout_ms": self._settings.timeout_ms if options.timeout_ms is None else options.timeout_ms,
                 "deadline": deadline_at,
+                "deadline_ms": options.deadline_ms,
                 "breaker": checked_breaker(options.breaker),
                 "on_failure": None if options.on_failure is None else checked_on_failure(options.on_failure),
                 "substitute": operation.substitute,
@@ -206,7 +207,7 @@ class Pipeline:
         if (scheme_of(server_url) in ("http", "https")) is not self._settings.is_http:
             own = scheme_of(self._settings.server_url)
             raise ConfigurationError(
-                f"server_url={server_url!r} of this call needs another transport than the client's {own}:// URL; "
+                f"server_url={display_url(server_url)!r} of this call needs another transport than the client's {own}:// URL; "
                 "use a client of its own for it"
             )
         return target

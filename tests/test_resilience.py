@@ -13,7 +13,20 @@ import httpx
 import pytest
 import requests
 
-from langcache import BreakerPolicy, LangCache, RetryPolicy, errors
+from langcache import (
+    BackoffStrategy,
+    BreakerPolicy,
+    LangCache,
+    Middleware,
+    Next,
+    Request,
+    Response,
+    RetryConfig,
+    RetryPolicy,
+    Steps,
+    errors,
+    hookimpl,
+)
 from langcache_transports.testing import Connection, Conversation, FaultServer, faults
 
 NO_ENTRIES = faults.response(b'{"data":[]}')
@@ -108,6 +121,58 @@ def test_a_wait_that_is_longer_than_the_deadline_is_not_begun(search: Search) ->
         error, seconds = failed(lambda: search(cache, {}))
         assert (error.status_code, error.retry_after, error.attempts) == (429, 5.0, 1)
         assert seconds < 1
+        assert len(server.requests) == 1
+
+
+SPECIFIED = RetryConfig("backoff", BackoffStrategy(10, 60_000, 1.5, 3_600_000), True)
+
+
+@both_forms
+def test_a_wait_that_is_longer_than_the_deadline_is_not_begun_with_a_retry_config_either(search: Search) -> None:
+    answer = faults.response(b"{}", status="429 Too Many Requests", headers=[("Retry-After", "5")])
+    with FaultServer(answer) as server, cache_of(server, retry_config=SPECIFIED, deadline_ms=2_000) as cache:
+        error, seconds = failed(lambda: search(cache, {}))
+        assert (error.status_code, error.retry_after, error.attempts) == (429, 5.0, 1)
+        assert seconds < 1
+        assert len(server.requests) == 1
+
+
+@both_forms
+def test_a_total_outage_opens_the_circuit_under_a_deadline_and_a_retry_config(search: Search) -> None:
+    """Each call ends with the service's own word, whenever its deadline leaves no time for another attempt."""
+    policy = BreakerPolicy(consecutive_failures=3)
+    with FaultServer(busy_for_ever) as server:
+        with cache_of(server, retry_config=SPECIFIED, deadline_ms=200, breaker=policy) as cache:
+            cache.explain()  # opens the async transport
+            for _ in range(3):
+                assert failed(lambda: search(cache, {}))[0].status_code in (503, 0)
+            error, _ = failed(lambda: search(cache, {}))
+    assert isinstance(error, errors.CircuitOpen)
+
+
+class Late:
+    """A plugin whose middleware uses up the whole time before each attempt."""
+
+    @hookimpl
+    def langcache_attempt_middleware(self) -> Middleware:
+        """Wait in its own code, where it cannot be interrupted."""
+        return self._attempt
+
+    def _attempt(self, request: Request, call_next: Next) -> Steps[Response]:
+        time.sleep(0.06)
+        return (yield from call_next(request))
+
+
+@both_forms
+def test_a_circuit_does_not_open_where_nothing_was_ever_sent(search: Search) -> None:
+    policy = BreakerPolicy(consecutive_failures=2)
+    with FaultServer(NO_ENTRIES) as server, cache_of(server, breaker=policy, plugins=[Late()]) as cache:
+        cache.explain()  # opens the async transport
+        for _ in range(4):
+            error, _ = failed(lambda: search(cache, {"deadline_ms": 50}))
+            assert isinstance(error, errors.DeadlineExceeded)
+            assert (error.begun, error.nothing_sent) == (False, True)
+        search(cache, {})
         assert len(server.requests) == 1
 
 

@@ -194,7 +194,9 @@ class CircuitBreaker:
         until = datetime.now(timezone.utc) + timedelta(seconds=left)
         when = f"until {until.isoformat(timespec='milliseconds')}" if left else "while it is being tried again"
         where = display_url(_origin(request.url))
-        return CircuitOpen(f"{request.operation}: {where} failed too often and is left alone {when}", until, left)
+        error = CircuitOpen(f"{request.operation}: {where} failed too often and is left alone {when}", until, left)
+        error.attempts, error.elapsed = 0, 0.0
+        return error
 
     def _tell_change(self, opened: bool | None, policy: BreakerPolicy, request: Request) -> None:
         if opened is None:
@@ -210,8 +212,9 @@ class CircuitBreaker:
 
 def tells_failure(error: LangCacheError) -> bool | None:
     """Say whether `error` tells that the service fails (True), that it is there (False), or nothing (None)."""
-    if isinstance(error, DeadlineExceeded):
-        return True if error.during == "send" else None
+    if isinstance(error, DeadlineExceeded) and not (error.during == "send" and error.begun):
+        # The time is over elsewhere than in an attempt: what there is to tell, the attempts before have told.
+        return tells_failure(error.previous[-1]) if error.previous else None
     if isinstance(error, RequestError):
         if isinstance(error, PoolTimeout):
             return None

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Final
 
 from ..config import Settings
-from ..errors import DeadlineExceeded, TimeoutException, describe
+from ..errors import DeadlineExceeded, LangCacheError, TimeoutException, describe
 from ..hookspecs import hookimpl
 from ..http import Request, Response, display_url
 from ..steps import Command, Middleware, Next, Resolve, Send, Sleep, Steps, Wait, perform
@@ -30,7 +30,8 @@ _CLOSE: Final = 0.005
 class Deadline:
     """Ends a call when its deadline is over; `clock` gives seconds.
 
-    The deadline comes with the request. `default`, the client's, in seconds, is there to be shown.
+    The deadline comes with the request, as a moment, and the limit that it stands for, as ``deadline_ms``; where the
+    call has none of its own, that is `default`, the client's, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, default: float | None = None) -> None:
@@ -46,18 +47,23 @@ class Deadline:
         at: float | None = request.options.get("deadline")
         if at is None:
             return (yield from call_next(request))
-        return (yield from _Bounded(request, at, self._clock).perform(call_next(request)))
+        milliseconds: float | None = request.options.get("deadline_ms")
+        limit = self._default if milliseconds is None else milliseconds / 1000
+        return (yield from _Bounded(request, at, limit, self._clock).perform(call_next(request)))
 
 
 class _Bounded:
     """One call with a deadline."""
 
-    def __init__(self, request: Request, at: float, clock: Callable[[], float]) -> None:
+    def __init__(self, request: Request, at: float, limit: float | None, clock: Callable[[], float]) -> None:
         self._request = request
         self._at = at
+        self._limit = limit
         self._clock = clock
-        self._begun = clock()
+        # What stands outside of this, such as a plugin's middleware, may have taken time already.
+        self._begun = clock() if limit is None else at - limit
         self._sent = 0
+        self._may_have_arrived = False
 
     def perform(self, inner: Steps[Response]) -> Steps[Response]:
         """Perform the commands of `inner` in the time that is left, and return what it returns."""
@@ -68,9 +74,11 @@ class _Bounded:
                 try:
                     result = yield from perform(self._capped(command))
                 except BaseException as error:  # noqa: BLE001, PERF203 - everything is for `inner` to see
+                    self._note_failure(command, error)
                     over = self._over(error, command)
                     command = inner.throw(error if over is None else over)
                 else:
+                    self._may_have_arrived = self._may_have_arrived or isinstance(command, Send)
                     try:
                         command = inner.send(result)
                     finally:
@@ -87,37 +95,47 @@ class _Bounded:
         """Return `command` with no more time than is left; raises DeadlineExceeded where it cannot be done in it."""
         left = self._at - self._clock()
         if left <= 0:
-            raise self._exceeded(command, "before")
+            raise self._exceeded(command, begun=False)
         if isinstance(command, Send):
             self._sent += 1
             timeout = command.request.timeout
             return command if timeout is not None and timeout <= left else Send(command.request.with_timeout(left))
         if isinstance(command, Sleep):
             if command.seconds >= left:
-                raise self._exceeded(command, "before", f", with {left:.3g} s left")
+                raise self._exceeded(command, begun=False, more=f", with {left:.3g} s left")
             return command
         return command if command.timeout is not None and command.timeout <= left else replace(command, timeout=left)
+
+    def _note_failure(self, command: Command, error: BaseException) -> None:
+        """Take note of whether a request that failed may have come to the service."""
+        is_known = isinstance(error, LangCacheError) and error.nothing_sent
+        if isinstance(command, Send) and not is_known and not _is_of_no_time(error):
+            self._may_have_arrived = True
 
     def _over(self, error: BaseException, command: Command) -> DeadlineExceeded | None:
         """Return the error that says that the deadline is over, where `error` does, in its own way."""
         if isinstance(error, DeadlineExceeded):
             return error
         if isinstance(error, (TimeoutException, TimeoutError)) and self._clock() >= self._at - _CLOSE:
-            exceeded = self._exceeded(command, "during")
+            exceeded = self._exceeded(command, begun=True)
             exceeded.__cause__ = error
             return exceeded
         return None
 
-    def _exceeded(self, command: Command, when: str, more: str = "") -> DeadlineExceeded:
-        elapsed = (self._clock() - self._begun) * 1000
-        doing = f"{when} {self._named(command, when)}{more}"
+    def _exceeded(self, command: Command, begun: bool, more: str = "") -> DeadlineExceeded:
+        elapsed = self._clock() - self._begun
+        doing = f"{'during' if begun else 'before'} {self._named(command, begun)}{more}"
         name = self._request.operation or self._request.method
-        said = f"{name}: its deadline left no time after {elapsed:.0f} ms, {doing}"
-        return DeadlineExceeded(said, _KINDS[type(command)])
+        limit = "" if self._limit is None else f" of {self._limit * 1000:g} ms"
+        said = f"{name}: its deadline{limit} left no time after {elapsed * 1000:.0f} ms, {doing}"
+        exceeded = DeadlineExceeded(said, _KINDS[type(command)], begun)
+        exceeded.nothing_sent = not self._may_have_arrived
+        exceeded.attempts, exceeded.elapsed = self._sent, elapsed
+        return exceeded
 
-    def _named(self, command: Command, when: str) -> str:
+    def _named(self, command: Command, begun: bool) -> str:
         if isinstance(command, Send):
-            number = self._sent if when == "during" else self._sent + 1
+            number = self._sent if begun else self._sent + 1
             return f"request {number}, {command.request.method} {display_url(command.request.url)}"
         if isinstance(command, Sleep):
             behind = f" behind request {self._sent}" if self._sent else ""
@@ -125,6 +143,11 @@ class _Bounded:
         if isinstance(command, Resolve):
             return f"a call of {describe(command.provider)}"
         return "a wait for another call, which asks for the key"
+
+
+def _is_of_no_time(error: BaseException) -> bool:
+    """Say whether `error` stands for a command that was not even begun."""
+    return isinstance(error, DeadlineExceeded) and not error.begun
 
 
 _KINDS: Final[dict[type[Command], str]] = {Send: "send", Sleep: "sleep", Resolve: "resolve", Wait: "wait"}

@@ -57,8 +57,10 @@ class SpecifiedSchedule:
         left = backoff.max_elapsed_time / 1000 - failure.elapsed
         asked = failure.error.retry_after
         if asked:  # the service's own word, as long as there is time for it
-            return asked if asked <= left else None
-        return self._backoff(backoff, failure.repetition) if left >= 0 else None
+            wait = asked if asked <= left else None
+        else:
+            wait = self._backoff(backoff, failure.repetition) if left >= 0 else None
+        return None if wait is None or _outlasts(wait, failure) else wait
 
     def _backoff(self, backoff: BackoffStrategy, repetition: int) -> float:
         jitter = DEFAULT_JITTER_MS if backoff.jitter_ms is None else backoff.jitter_ms
@@ -83,7 +85,7 @@ class PolicySchedule:
         if failure.repetition + 1 >= policy.max_attempts or not self._is_wanted(failure):
             return None
         wait = self._wait(failure)
-        if wait is None or (failure.left is not None and wait >= failure.left):
+        if wait is None or _outlasts(wait, failure):
             return None
         return wait if self._budget.take() else None
 
@@ -132,6 +134,11 @@ class Budget:
         """Put some in, as far as there is room."""
         with self._lock:
             self._tokens = min(self._tokens + tokens, self._burst)
+
+
+def _outlasts(wait: float, failure: Failure) -> bool:
+    """Say whether the call's deadline is over before the wait is: then the failure itself is what the caller gets."""
+    return failure.left is not None and wait >= failure.left
 
 
 def _grown(initial: float, factor: float, times: int, most: float) -> float:

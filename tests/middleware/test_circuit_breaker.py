@@ -79,6 +79,7 @@ def test_failures_on_end_open_the_circuit() -> None:
     error = refused(middleware)
     assert error.retry_after == 1.0
     assert error.nothing_sent
+    assert (error.attempts, error.elapsed) == (0, 0.0)
     assert error.retryable
     assert error.until is not None
     assert timedelta(0) < error.until - datetime.now(timezone.utc) <= timedelta(seconds=1)
@@ -235,6 +236,7 @@ def test_a_call_that_began_before_the_circuit_opened_changes_nothing() -> None:
         (DeadlineExceeded("over", "send"), True),
         (DeadlineExceeded("over", "sleep"), None),
         (DeadlineExceeded("over", "resolve"), None),
+        (DeadlineExceeded("over", "send", begun=False), None),
         (PoolTimeout("our own lack"), None),
         (ConfigurationError("wrong"), None),
         (failure(408), None),
@@ -249,6 +251,22 @@ def test_a_call_that_began_before_the_circuit_opened_changes_nothing() -> None:
 )
 def test_what_errors_tell_of_the_service(error: LangCacheError, tells: bool | None) -> None:
     assert tells_failure(error) is tells
+
+
+@pytest.mark.parametrize(("during", "begun"), [("sleep", False), ("wait", True), ("resolve", True), ("send", False)])
+@pytest.mark.parametrize("last", [failure(503), failure(404), failure(429), ReadTimeout("slow")], ids=repr)
+def test_a_deadline_that_ends_elsewhere_than_in_an_attempt_tells_what_the_last_attempt_told(
+    during: str, begun: bool, last: LangCacheError
+) -> None:
+    error = DeadlineExceeded("over", during, begun)
+    error.previous = (failure(503), last)
+    assert tells_failure(error) is tells_failure(last)
+
+
+def test_a_deadline_that_ends_in_a_later_attempt_tells_of_the_service() -> None:
+    error = DeadlineExceeded("over", "send")
+    error.previous = (failure(404),)
+    assert tells_failure(error) is True
 
 
 @pytest.mark.parametrize("error", [LookupError("a provider's"), KeyboardInterrupt()])

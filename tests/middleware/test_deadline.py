@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from langcache import Middleware, Next, Request, Response, RetryPolicy, Steps, resolve, send, sleep, wait
 from langcache.errors import (
     ConnectError,
+    ConnectTimeout,
     DeadlineExceeded,
     LangCacheError,
     ReadTimeout,
@@ -123,9 +125,9 @@ def test_a_time_limit_that_ends_with_it_is_the_deadlines(
     clock.now = 1.0
     error = exceeded(steps, limit)
     assert str(error) == f"search: its deadline left no time after 1000 ms, {said}"
-    assert error.during == during
+    assert (error.during, error.begun) == (during, True)
     assert error.__cause__ is limit
-    assert error.nothing_sent is False
+    assert error.nothing_sent is (during != "send")
     assert isinstance(error, TimeoutException)
 
 
@@ -157,10 +159,58 @@ def test_an_answer_is_handed_out_however_late_it_is() -> None:
 
 
 def test_what_used_up_the_time_before_counts() -> None:
+    """Nothing was sent then, and the error says so, and that the request was not what took the time."""
     clock = Clock()
     clock.now = 1.0
     error = fail_at_once(bounded(clock))
     assert "before request 1, POST" in str(error)
+    assert (error.during, error.begun, error.nothing_sent) == ("send", False, True)
+
+
+@pytest.mark.parametrize(("own", "limit"), [(None, 500), (250.0, 250)])
+def test_it_counts_from_the_beginning_of_the_call_and_names_the_limit(own: float | None, limit: int) -> None:
+    """The call's own or the client's. What stands outside, such as a plugin's middleware, has taken time too."""
+    clock = Clock()
+    clock.now = 10.605
+    request = REQUEST.with_options(deadline=10.0 + limit / 1000, deadline_ms=own)
+    error = fail_at_once(Deadline(clock, default=0.5)(request, send))
+    assert str(error).startswith(f"search: its deadline of {limit} ms left no time after 605 ms, before request 1")
+    assert (error.attempts, error.elapsed) == (0, pytest.approx(0.605))
+
+
+@pytest.mark.parametrize(
+    ("ends", "nothing_sent"),
+    [(Response(503), False), (ReadTimeout("slow"), False), (ConnectError("down"), True), (LookupError(), False)],
+    ids=repr,
+)
+def test_it_says_that_nothing_was_sent_where_no_request_can_have_arrived(
+    ends: Response | Exception, nothing_sent: bool
+) -> None:
+    """In the whole call: also where it is over in something else, and after attempts that are over."""
+
+    def inner(request: Request) -> Steps[Response]:
+        with suppress(ReadTimeout, ConnectError, LookupError):
+            yield from send(request)
+        yield from resolve(provider)
+        return (yield from send(request))
+
+    clock = Clock()
+    steps = bounded(clock, inner)
+    next(steps)
+    clock.now = 0.5
+    assert isinstance(throw(steps, ends) if isinstance(ends, Exception) else steps.send(ends), Resolve)
+    clock.now = 1.0
+    error = exceeded(steps, TimeoutError("late"))
+    assert (error.during, error.nothing_sent, error.attempts) == ("resolve", nothing_sent, 1)
+
+
+@pytest.mark.parametrize("kind", [ConnectTimeout, ReadTimeout])
+def test_what_its_own_end_cut_off_may_have_been_sent_or_not(kind: type[TimeoutException]) -> None:
+    clock = Clock()
+    steps = bounded(clock)
+    next(steps)
+    clock.now = 1.0
+    assert exceeded(steps, kind("late")).nothing_sent is (kind is ConnectTimeout)
 
 
 def test_what_is_inside_sees_it_and_can_tidy_up() -> None:

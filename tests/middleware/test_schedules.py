@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langcache import Request, Response, RetryPolicy, Steps, send
+from langcache import BackoffStrategy, Request, Response, RetryConfig, RetryPolicy, Steps, send
 from langcache.errors import (
     ConfigurationError,
     ConnectError,
@@ -29,7 +29,7 @@ from langcache.errors import (
     WriteTimeout,
 )
 from langcache.middleware.retry import Retry
-from langcache.middleware.schedules import Budget, Failure, PolicySchedule
+from langcache.middleware.schedules import Budget, Failure, PolicySchedule, SpecifiedSchedule
 from langcache.steps import Send, Sleep
 from tests.middleware.stepping import Clock, fail, failure, finish
 
@@ -158,6 +158,19 @@ def test_a_wait_that_outlasts_the_deadline_is_a_failure_at_once(wait: str, left:
     budget = Budget(10)
     assert delay(failure(503, {"Retry-After": wait}), left=left, budget=budget) is None
     assert budget.tokens == 10, "what is not done is not paid for"
+
+
+@pytest.mark.parametrize(
+    ("headers", "left", "wait"),
+    [({"Retry-After": "3"}, 3.0, None), ({"Retry-After": "3"}, 3.1, 3.0), ({}, 0.1, None), ({}, 0.11, 0.1), ({}, -1, None)],
+)  # fmt: skip
+def test_it_is_so_with_the_specifications_configuration_too(
+    headers: dict[str, str], left: float, wait: float | None
+) -> None:
+    """The caller learns what the service said, and a circuit breaker that it failed."""
+    schedule = SpecifiedSchedule(RetryConfig("backoff", BackoffStrategy(100, 1_000, 2, 10_000, 0), True), most)
+    assert schedule.delay(Failure(failure(503, headers), SEARCH, 0, 0.0, left)) == wait
+    assert schedule.delay(Failure(failure(503, headers), SEARCH, 0, 0.0, None)) is not None
 
 
 def test_there_are_no_more_attempts_than_the_policy_has() -> None:
