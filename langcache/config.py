@@ -38,7 +38,12 @@ _HTTP_SCHEMES = ("http", "https")
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # beside letters, digits and "-._"
 _OFF = ("", "0", "false", "no", "off")
 # The transport derives these from the body; a caller's value could only contradict it (RFC 9112, section 6.3).
-_RESERVED_HEADERS = ("accept", "accept-encoding", "authorization", "connection", "content-type", "host", "user-agent")
+# What servers, proxies and HTTP libraries act on; an id there would change what becomes of the request.
+_RESERVED_HEADERS = (
+    "accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-type", "cookie", "expect",
+    "host", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "keep-alive",
+    "max-forwards", "proxy-authorization", "proxy-connection", "range", "te", "trailer", "upgrade", "user-agent",
+)  # fmt: skip
 
 T = TypeVar("T")
 

@@ -8,11 +8,24 @@ from typing import Any
 
 import pytest
 
-from langcache import LangCache, Request, Response, RetryPolicy, errors, send
+from langcache import (
+    BreakerPolicy,
+    LangCache,
+    Middleware,
+    Next,
+    Request,
+    Response,
+    RetryPolicy,
+    Steps,
+    errors,
+    hookimpl,
+    send,
+    sleep,
+)
 from langcache.middleware.identity import RequestIdentity, random_id
 from langcache.steps import Send
 from langcache_transports.testing import FakeTransport
-from tests.middleware.stepping import fail, failure, finish
+from tests.middleware.stepping import Clock, fail, failure, finish
 
 REQUEST = Request("POST", "http://cache.example/search", {"X-Other": "o"}, operation="search", options={"a": 1})
 NO_ENTRIES = Response(200, {"X-Request-ID": "theirs"}, b'{"data":[]}')
@@ -53,12 +66,21 @@ def test_an_id_of_the_callers_is_the_calls() -> None:
     assert request.headers["X-Request-ID"] == request.options["request_id"] == "mine"
 
 
-def test_it_is_on_errors() -> None:
-    steps = RequestIdentity("X-Request-ID", lambda: "one")(REQUEST, send)
+def test_an_empty_id_of_the_callers_is_none() -> None:
+    """What is sent is what is told."""
+    request = sent(RequestIdentity("X-Request-ID", lambda: "one"), REQUEST.with_headers({"x-request-id": ""}))
+    assert request.headers["X-Request-ID"] == request.options["request_id"] == "one"
+
+
+def test_it_is_on_errors_with_how_long_the_call_took() -> None:
+    """Whoever has raised them: what stands outside of the retries has no other clock."""
+    clock = Clock()
+    steps = RequestIdentity("X-Request-ID", lambda: "one", clock)(REQUEST, send)
     next(steps)
+    clock.now = 1.5
     error = failure(503, {"X-Request-ID": "theirs"})
     assert fail(steps, error) is error
-    assert (error.client_request_id, error.request_id) == ("one", "theirs")
+    assert (error.client_request_id, error.request_id, error.elapsed) == ("one", "theirs", 1.5)
 
 
 def test_errors_that_are_not_ours_pass_as_they_are() -> None:
@@ -99,10 +121,45 @@ def test_the_header_can_be_renamed_or_turned_off() -> None:
     assert silent.metadata.request_id
 
 
-@pytest.mark.parametrize("name", ["", "X Request", "X-Id\r\nX-Injected", "Authorization", "content-length", "Host"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "X Request", "X-Id\r\nX-Injected", "Authorization", "content-length", "Host", "Expect", "Content-Encoding",
+        "Cookie", "Upgrade", "TE", "Range", "Proxy-Authorization", "If-Match", "Trailer", "Keep-Alive",
+    ],
+)  # fmt: skip
 def test_a_header_that_cannot_carry_it_is_refused_when_the_client_is_built(name: str) -> None:
     with pytest.raises(errors.ConfigurationError, match="request_id_header: the header name"):
         client_of(FakeTransport(), request_id_header=name)
+
+
+@pytest.mark.parametrize("ends", ["circuit", "deadline", "hook"])
+def test_an_error_that_ends_a_call_before_any_attempt_tells_of_the_call(ends: str) -> None:
+    """As one does that comes out of an attempt."""
+
+    class Hook:
+        @hookimpl
+        def langcache_call_middleware(self) -> Middleware:
+            return self._call
+
+        def _call(self, request: Request, call_next: Next) -> Steps[Response]:
+            if ends == "deadline":
+                yield from sleep(5)
+            elif ends == "hook":
+                raise errors.RequestError("not today")
+            return (yield from call_next(request))
+
+    service = FakeTransport(lambda request: Response(503))
+    cache = client_of(service, breaker=BreakerPolicy(consecutive_failures=1), plugins=[Hook()])
+    if ends == "circuit":
+        with pytest.raises(errors.LangCacheError):
+            cache.search(prompt="p")
+    with pytest.raises(errors.RequestError) as caught:
+        cache.search(prompt="p", deadline_ms=1_000)
+    assert caught.value.elapsed is not None
+    assert 0 <= caught.value.elapsed < 1
+    assert caught.value.client_request_id
+    assert caught.value.attempts == (None if ends == "hook" else 0), "of a hook's own error nobody knows"
 
 
 def test_it_is_in_the_lines_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
