@@ -24,6 +24,9 @@ T = TypeVar("T")
 IDLE_SECONDS = 30.0
 """How long a thread of `bounded` waits for something more to do."""
 
+MOST_ABANDONED = 64
+"""How many threads may be left alone with what does not end: a provider or a look-up that hangs, say."""
+
 _GRACE = 0.01
 """How many seconds a cancelled coroutine has to tidy up before it is left alone."""
 
@@ -128,8 +131,10 @@ def bounded(work: Callable[[], T], seconds: float) -> T:
 
     It is done in another thread, in a copy of the caller's context. Where it takes too long, the thread is left alone
     with it; what comes of it then, nobody is told. Where no thread can be started, as when the interpreter ends, it is
-    done in the caller's, however long it takes.
+    done in the caller's, however long it takes. Where there are too many threads that were left alone, it is not done:
+    PoolTimeout is raised.
     """
+    _require_room()
     future = None
     with suppress(PoolTimeout):
         future = in_thread(work)
@@ -144,9 +149,26 @@ def bounded(work: Callable[[], T], seconds: float) -> T:
         del future  # its exception's traceback holds this frame: with it, a reference cycle
 
 
+_abandoned = PerProcess(set[Future[Any]])
+"""What threads are left alone with."""
+
+
+def _require_room() -> None:
+    """Raise PoolTimeout where another thread cannot be afforded, which might have to be left alone like the others."""
+    count = len(_abandoned.get())
+    if count >= MOST_ABANDONED:
+        raise PoolTimeout(
+            f"{count} threads are still busy with what took too long and was given up, such as a key provider or a "
+            "look-up of a host name that hangs; no more are started until some of them end"
+        )
+
+
 def _abandon(future: Future[Any]) -> None:
     """Cancel `future` where it is not begun; where it is, see to a coroutine that comes of it and nobody awaits."""
     if not future.cancel():
+        abandoned = _abandoned.get()
+        abandoned.add(future)
+        future.add_done_callback(abandoned.discard)  # at once, where it is done by now
         future.add_done_callback(_close_result)
 
 
@@ -160,6 +182,22 @@ def discard(awaitable: object) -> None:
     close = getattr(awaitable, "close", None)
     if inspect.isawaitable(awaitable) and callable(close):
         close()
+
+
+async def abandonable(work: Callable[[], T]) -> T:
+    """Return what `work` returns, which is done in another thread, in a copy of the caller's context.
+
+    Where the caller is cancelled, the thread is left alone with it. Raises PoolTimeout where there are too many of those.
+    """
+    _require_room()
+    future = in_thread(work)
+    try:
+        return await result_of_async(future, None)
+    except BaseException:
+        _abandon(future)
+        raise
+    finally:
+        del future
 
 
 def result_of(future: Future[T], seconds: float | None) -> T:
@@ -179,13 +217,14 @@ async def bounded_async(work: Callable[[], Awaitable[T] | T], seconds: float) ->
     """Return what `work` returns, awaited where it is awaitable, or raise TimeoutError after that many seconds.
 
     A plain function is called in another thread, as by `bounded`, so that it cannot hold up the event loop; a
-    coroutine is cancelled.
+    coroutine is cancelled. Where there are too many threads that were left alone, PoolTimeout is raised.
     """
     begun = time.monotonic()
     value: Any
     if is_async(work):
         value = work()
     else:
+        _require_room()
         future = in_thread(work)
         try:
             value = await result_of_async(future, seconds)

@@ -9,15 +9,25 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import pytest
 
 from langcache import errors, workers
 from langcache.processes import PerProcess
-from langcache.workers import Workers, bounded, bounded_async, in_thread, is_async, result_of, result_of_async
+from langcache.workers import (
+    Workers,
+    abandonable,
+    bounded,
+    bounded_async,
+    in_thread,
+    is_async,
+    result_of,
+    result_of_async,
+)
 from tests.cycles import freed_at_once
 
 T = TypeVar("T")
@@ -205,6 +215,71 @@ def test_a_coroutine_that_comes_too_late_is_closed() -> None:
 def test_a_coroutine_that_comes_in_time_is_returned() -> None:
     coroutine = bounded(never_run, 10)
     coroutine.close()  # which it would be already
+
+
+# Threads that are left alone
+
+
+ABANDONED = "threads are still busy with what took too long and was given up"
+
+
+class Hanging:
+    """Work that does not end until it is released; it counts how many threads are at it."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+        self.begun = 0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> bool:
+        with self._lock:
+            self.begun += 1
+        return self.released.wait(30)
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
+    monkeypatch.setattr(workers, "_abandoned", PerProcess(set))
+    monkeypatch.setattr(workers, "MOST_ABANDONED", 3)
+    work = Hanging()
+    yield work
+    work.released.set()
+
+
+def in_a_loop(work: Callable[[], object], seconds: float) -> object:
+    return asyncio.run(limited(work, seconds))
+
+
+def cancelled(work: Callable[[], object], seconds: float) -> object:
+    return asyncio.run(asyncio.wait_for(abandonable(work), seconds))
+
+
+@pytest.mark.parametrize("leave", [bounded, in_a_loop, cancelled])
+def test_threads_that_are_left_alone_do_not_pile_up(hanging: Hanging, leave: Callable[..., object]) -> None:
+    """Beyond the bound nothing is begun, at once and in words, until some of them have ended."""
+    for _ in range(3):
+        with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+            leave(hanging, 0.01)
+    for refused in (bounded, in_a_loop, cancelled):
+        with pytest.raises(errors.PoolTimeout, match=f"^3 {ABANDONED}") as caught:
+            refused(hanging, 10)
+        assert caught.value.nothing_sent
+        assert caught.value.retryable
+    assert hanging.begun <= 3
+    hanging.released.set()
+    while True:  # a moment later the threads have ended
+        with suppress(errors.PoolTimeout):
+            assert bounded(lambda: "done", 10) == "done"
+            break
+
+
+def test_work_that_ends_in_time_is_not_counted(hanging: Hanging) -> None:
+    for _ in range(10):
+        assert bounded(lambda: 42, 10) == 42
+        with pytest.raises(LookupError):
+            bounded(failing, 10)
+    with pytest.raises(TimeoutError):
+        bounded(hanging, 0.01)
 
 
 def failing() -> str:

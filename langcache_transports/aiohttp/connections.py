@@ -29,7 +29,7 @@ import aiohttp
 from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
 
-from langcache.workers import in_thread
+from langcache.workers import abandonable
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -179,7 +179,7 @@ class _Asking:
 
     async def getaddrinfo(self, host: str, port: int, **hints: Any) -> Any:
         """As `socket.getaddrinfo`."""
-        return await asyncio.wrap_future(in_thread(partial(socket.getaddrinfo, host, port, **hints)))
+        return await abandonable(partial(socket.getaddrinfo, host, port, **hints))
 
     async def getnameinfo(self, address: Any, flags: int) -> Any:
         """As `socket.getnameinfo`; aiohttp asks for numbers alone, for which there is nothing to wait."""

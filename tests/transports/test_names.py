@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from langcache import Request, TransportOptions, errors
+from langcache import Request, TransportOptions, errors, workers
+from langcache.processes import PerProcess
 from langcache_transports.aiohttp.transport import AiohttpTransport
 from langcache_transports.pooling.names import is_address
 from langcache_transports.testing import FaultServer, faults
@@ -56,6 +57,23 @@ def test_a_look_up_that_hangs_is_a_connect_timeout(make: Make, look_up: LookUp) 
     with pytest.raises(errors.ConnectTimeout, match=r"^POST http://cache.example/: timed out while connecting$"):
         make(TransportOptions()).send(REQUEST.with_timeout(0.2))
     assert 0.15 < time.monotonic() - begun < 5
+
+
+def test_where_too_many_look_ups_hang_no_more_are_begun(
+    make: Make, look_up: LookUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each holds a thread, for as long as the system takes; the call fails at once, and nothing was sent."""
+    monkeypatch.setattr(workers, "_abandoned", PerProcess(set))
+    monkeypatch.setattr(workers, "MOST_ABANDONED", 2)
+    look_up.answers.clear()
+    transport = make(TransportOptions())
+    for _ in range(2):
+        with pytest.raises(errors.ConnectTimeout):
+            transport.send(REQUEST.with_timeout(0.1))
+    with pytest.raises(errors.PoolTimeout, match="2 threads are still busy") as caught:
+        transport.send(REQUEST.with_timeout(30))
+    assert caught.value.nothing_sent
+    assert len(look_up.threads) == 2
 
 
 def test_the_limit_of_connecting_holds_for_the_look_up(make: Make, look_up: LookUp) -> None:
