@@ -46,7 +46,7 @@ import inspect
 import re
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -128,7 +128,10 @@ LONGEST_MESSAGE = 10_000
 RETRYABLE_STATUSES = frozenset({429, 500, 502, 503, 504})
 """The statuses after which the same request may succeed a little later."""
 
-_NUMBER = re.compile(r"\s*[0-9]{1,18}(\.[0-9]*)?\s*")
+LONGEST_WAIT = 1_000_000_000.0
+"""The longest time that a service can ask for, in seconds: thirty years, and what the system can wait for."""
+
+_NUMBER = re.compile(r"\s*[0-9]+(\.[0-9]*)?\s*")
 
 
 class RawResponse(Protocol):
@@ -177,7 +180,8 @@ class LangCacheError(Exception):
     elapsed: float | None = None
     """How many seconds the call took, with all its attempts and waits."""
     previous: tuple[LangCacheError, ...] = ()
-    """What the attempts before this one ended with, the first one first."""
+    """What the attempts before this one ended with, the first one first: the last 20 of them. Of a body that is longer
+    than 10,000 characters, these keep no more, and no `data`."""
     client_request_id: str | None = None
     """The id that the client gave the call; it is sent with each attempt, and is in the log."""
 
@@ -528,28 +532,33 @@ class UnexpectedAwaitableError(LangCacheError, TypeError):
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Read how many seconds to wait from ``Retry-After`` (RFC 9110, section 10.2.3) or ``retry-after-ms``.
 
-    The former is a number of seconds or a date. A value that is neither, or negative, counts as absent.
+    The former is a number of seconds or a date. A value that is neither, or negative, counts as absent; one of more
+    than thirty years is `LONGEST_WAIT`.
     """
     milliseconds = _positive(headers.get("retry-after-ms"))
     if milliseconds is not None:
-        return milliseconds / 1000
+        return min(milliseconds / 1000, LONGEST_WAIT)
     value = headers.get("retry-after")
     seconds = _positive(value)
-    return _seconds_until(value) if seconds is None and value else seconds
+    if seconds is None and value:
+        seconds = _seconds_until(value)
+    return None if seconds is None else min(seconds, LONGEST_WAIT)
 
 
 def _positive(value: str | None) -> float | None:
-    return float(value) if value and _NUMBER.fullmatch(value) else None
+    return float(value) if value and _NUMBER.fullmatch(value) else None  # infinite, where it has hundreds of digits
 
 
 def _seconds_until(date: str) -> float | None:
     from email.utils import mktime_tz, parsedate_tz  # on first use: the module is large, and dates are rare
 
     parsed = parsedate_tz(date)
-    try:
-        return None if parsed is None else max(0.0, mktime_tz(parsed) - time.time())
-    except (OverflowError, ValueError):  # a date that is well-formed and does not exist
+    if parsed is None:
         return None
+    try:
+        return max(0.0, mktime_tz(parsed) - time.time())
+    except (OverflowError, ValueError):  # a date that is well-formed and that no calendar of Python's has
+        return LONGEST_WAIT if parsed[0] > MAXYEAR else None
 
 
 def describe(thing: object) -> str:
@@ -558,6 +567,18 @@ def describe(thing: object) -> str:
         return thing.__name__
     named = thing if inspect.isclass(thing) or inspect.isroutine(thing) else type(thing)
     return f"{named.__module__}.{named.__qualname__}"
+
+
+def shorten(error: LangCacheError) -> None:
+    """Have `error` keep no more of a long body than its message shows, and not the frames that hold the answer."""
+    if error.raw_response is None:
+        return
+    error.__traceback__ = None  # of an answer, it tells nothing but our own way to here
+    if len(error.body) > LONGEST_MESSAGE:
+        error.body, error.data = error.body[:LONGEST_MESSAGE], None
+        response = error.raw_response
+        if isinstance(response, Response):
+            error.raw_response = Response(response.status_code, response.headers, response.content[:LONGEST_MESSAGE])
 
 
 def _shortened(text: str) -> str:

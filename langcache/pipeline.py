@@ -207,8 +207,8 @@ class Pipeline:
         if (scheme_of(server_url) in ("http", "https")) is not self._settings.is_http:
             own = scheme_of(self._settings.server_url)
             raise ConfigurationError(
-                f"server_url={display_url(server_url)!r} of this call needs another transport than the client's {own}:// URL; "
-                "use a client of its own for it"
+                f"server_url={display_url(server_url)!r} of this call needs another transport than the client's "
+                f"{own}:// URL; use a client of its own for it"
             )
         return target
 

@@ -73,9 +73,10 @@ class RetryPolicy:
       and a random part of up to `initial_ms` more. Where that time is longer than `max_retry_after_ms`, or than what is
       left of the call's deadline, the call fails at once; the error's `retry_after` says how long the service asks for.
     - All calls of a client share a budget of `burst` repetitions, so that an outage is not made worse by them. A
-      repetition takes one. A call that succeeds gives back what it took, and `budget_ratio` of one where it took none.
-      So while nothing succeeds, a client sends no more than `burst` requests beside its calls, and over time no more
-      than `budget_ratio` of them.
+      repetition takes one, and a call that succeeds gives back `budget_ratio` of one. So while nothing succeeds, a
+      client sends no more than `burst` requests beside its calls, and over time no more than `budget_ratio` of them. A
+      client has one budget, with the numbers of its own policy; where it has none, with those of the first policy that
+      one of its calls has. Those of other calls' policies count for nothing.
 
     Raises ConfigurationError, a ValueError, for a value that cannot work.
     """

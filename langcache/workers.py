@@ -187,7 +187,8 @@ def discard(awaitable: object) -> None:
 async def abandonable(work: Callable[[], T]) -> T:
     """Return what `work` returns, which is done in another thread, in a copy of the caller's context.
 
-    Where the caller is cancelled, the thread is left alone with it. Raises PoolTimeout where there are too many of those.
+    Where the caller is cancelled, the thread is left alone with it. Where there are too many of those, PoolTimeout is
+    raised.
     """
     _require_room()
     future = in_thread(work)

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from langcache import Headers, Response, errors
 from langcache.errors import (
+    LONGEST_WAIT,
     APIError,
     AuditError,
     AuthenticationError,
@@ -424,7 +425,11 @@ def test_an_error_without_an_answer_says_whether_it_may_pass(
         ("2 seconds", None),
         ("2, 3", None),
         ("Wed", None),
-        ("Wed, 21 Oct 99999 07:28:00 GMT", None),
+        ("Wed, 21 Oct 99999 07:28:00 GMT", LONGEST_WAIT),
+        ("Wed, 21 Oct 9999 07:28:00 GMT", LONGEST_WAIT),
+        ("9999999999999999999", LONGEST_WAIT),
+        ("1" + "0" * 400, LONGEST_WAIT),
+        ("1000000001.5", LONGEST_WAIT),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         ("Wednesday, 21-Oct-15 07:28:00 GMT", 0.0),
         ("Wed Oct 21 07:28:00 2015", 0.0),

@@ -141,12 +141,12 @@ def test_a_wait_that_is_longer_than_the_deadline_is_not_begun_with_a_retry_confi
 def test_a_total_outage_opens_the_circuit_under_a_deadline_and_a_retry_config(search: Search) -> None:
     """Each call ends with the service's own word, whenever its deadline leaves no time for another attempt."""
     policy = BreakerPolicy(consecutive_failures=3)
-    with FaultServer(busy_for_ever) as server:
-        with cache_of(server, retry_config=SPECIFIED, deadline_ms=200, breaker=policy) as cache:
-            cache.explain()  # opens the async transport
-            for _ in range(3):
-                assert failed(lambda: search(cache, {}))[0].status_code in (503, 0)
-            error, _ = failed(lambda: search(cache, {}))
+    arguments: dict[str, Any] = {"retry_config": SPECIFIED, "deadline_ms": 200, "breaker": policy}
+    with FaultServer(busy_for_ever) as server, cache_of(server, **arguments) as cache:
+        cache.explain()  # opens the async transport
+        for _ in range(3):
+            assert failed(lambda: search(cache, {}))[0].status_code in (503, 0)
+        error, _ = failed(lambda: search(cache, {}))
     assert isinstance(error, errors.CircuitOpen)
 
 

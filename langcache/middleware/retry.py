@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
 
 from ..config import UNSET, Settings, Unset
-from ..errors import DeadlineExceeded, LangCacheError
+from ..errors import DeadlineExceeded, LangCacheError, shorten
 from ..hookspecs import hookimpl
 from ..http import Request, Response
 from ..logs import INFORM, Tell, Teller
 from ..policies import RetryConfig, RetryPolicy
 from ..processes import PerProcess
 from ..steps import Middleware, Next, Steps, sleep
-from .schedules import Budget, Failure, PolicySchedule, Schedule, SpecifiedSchedule, Uniform
+from .schedules import Failure, PolicySchedule, Schedule, SharedBudget, SpecifiedSchedule, Uniform
+
+MOST_PREVIOUS: Final = 20
+"""How many of the errors of its earlier attempts an error keeps."""
 
 
 class Retry:
@@ -22,8 +28,9 @@ class Retry:
 
     The call's own ``retries`` stands before the client's; None is for no repetition, and then a call is attempted once.
     The error that ends a call says how many attempts there were, how many seconds they took, and what the earlier ones
-    ended with. A repeated attempt has its number under ``attempt`` in the request's options. `clock` gives seconds, and
-    `uniform` a random number from a range; `tell` takes a line for the log.
+    ended with: the last `MOST_PREVIOUS` of them, without the rest of long bodies. A repeated attempt has its number
+    under ``attempt`` in the request's options. `clock` gives seconds, and `uniform` a random number from a range;
+    `tell` takes a line for the log.
     """
 
     def __init__(
@@ -38,7 +45,7 @@ class Retry:
         self._uniform = uniform
         self._tell = tell
         # At a fork, a thread may hold a lock that the child does not have.
-        self._budgets = PerProcess(dict[tuple[int, float], Budget])
+        self._budget = PerProcess(partial(SharedBudget, config if isinstance(config, RetryPolicy) else None))
 
     def options(self) -> Mapping[str, object]:
         """Return what `explain` shows."""
@@ -47,41 +54,49 @@ class Retry:
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Repeat this call as it is configured."""
         start, schedule = self._clock(), self._schedule(request)
-        previous: list[LangCacheError] = []
+        previous = _Previous()
         while True:
             try:
                 response = yield from call_next(request)
                 break
             except LangCacheError as error:
-                elapsed = self._clock() - start
-                delay = self._delay(schedule, error, request, len(previous), elapsed)
+                delay = self._delay(schedule, error, request, previous, start)
                 if delay is None:
-                    _tell_attempts(error, len(previous) + 1, elapsed, previous)
+                    previous.tell(error, previous.count + 1, self._clock() - start)
                     raise
                 previous.append(error)
-                self._tell_repetition(request, error, len(previous), delay)
+                self._tell_repetition(request, error, previous.count, delay)
+            except Exception as error:
+                previous.explain(error)
+                raise
             try:
                 yield from sleep(delay)
             except LangCacheError as error:  # of a deadline that ends before the wait does
-                _tell_attempts(error, len(previous), self._clock() - start, previous)
+                previous.tell(error, previous.count, self._clock() - start)
                 raise
-            request = request.with_options(attempt=len(previous) + 1)
+            request = request.with_options(attempt=previous.count + 1)
         if schedule is not None:
-            schedule.succeeded(len(previous))
-        if not previous:
+            schedule.succeeded()
+        if not previous.count:
             return response
-        attempts = len(previous) + 1
         previous.clear()
-        return response.with_extensions(attempts=attempts)
+        return response.with_extensions(attempts=previous.count + 1)
 
     def _delay(
-        self, schedule: Schedule | None, error: LangCacheError, request: Request, repetition: int, elapsed: float
+        self, schedule: Schedule | None, error: LangCacheError, request: Request, previous: _Previous, start: float
     ) -> float | None:
+        """Return how many seconds to wait, or None to give up; what the caller's predicate raises tells of the call."""
         if schedule is None or isinstance(error, DeadlineExceeded):
             return None
+        now = self._clock()
         deadline: float | None = request.options.get("deadline")
-        left = None if deadline is None else deadline - self._clock()
-        return schedule.delay(Failure(error, request, repetition, elapsed, left))
+        left = None if deadline is None else deadline - now
+        try:
+            return schedule.delay(Failure(error, request, previous.count, now - start, left))
+        except LangCacheError as wrong:
+            previous.append(error)
+            previous.tell(wrong, previous.count, now - start)
+            raise
 
     def _tell_repetition(self, request: Request, error: LangCacheError, attempt: int, delay: float) -> None:
         self._tell(
@@ -105,18 +120,39 @@ class Retry:
             return None
         if isinstance(config, RetryConfig):
             return SpecifiedSchedule(config, self._uniform)
-        return PolicySchedule(config, self._budget(config), self._uniform)
-
-    def _budget(self, policy: RetryPolicy) -> Budget:
-        budgets, key = self._budgets.get(), (policy.burst, policy.budget_ratio)
-        return budgets.get(key) or budgets.setdefault(key, Budget(policy.burst))
+        return PolicySchedule(config, self._budget.get().under(config), self._uniform)
 
 
-def _tell_attempts(error: LangCacheError, attempts: int, elapsed: float, previous: list[LangCacheError]) -> None:
-    """Say on the error that ends a call how the call went; `previous` is empty then."""
-    error.attempts, error.elapsed = attempts, elapsed
-    error.previous = tuple(earlier for earlier in previous if earlier is not error)
-    previous.clear()  # their tracebacks hold the frame that holds this: with them in it, reference cycles
+class _Previous:
+    """What the attempts so far ended with, and how many there were."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._errors: deque[LangCacheError] | None = None  # most calls need none
+
+    def append(self, error: LangCacheError) -> None:
+        """Take note of an attempt that is followed by another one."""
+        self.count += 1
+        if self._errors is None:
+            self._errors = deque(maxlen=MOST_PREVIOUS)
+        self._errors.append(error)
+        shorten(error)
+
+    def tell(self, error: LangCacheError, attempts: int, elapsed: float) -> None:
+        """Say on the error that ends a call how the call went."""
+        error.attempts, error.elapsed = attempts, elapsed
+        error.previous = tuple(earlier for earlier in self._errors or () if earlier is not error)
+        self.clear()
+
+    def explain(self, error: Exception) -> None:
+        """Say on an exception that is not ours, such as a key provider's, what the attempt before had ended with."""
+        if self._errors and error.__context__ is None:
+            error.__context__ = self._errors[-1]
+        self.clear()
+
+    def clear(self) -> None:
+        """Let the errors go: their tracebacks hold the frame that holds this, which would be reference cycles."""
+        self._errors = None
 
 
 def _reason(error: LangCacheError) -> str:

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from ..errors import RETRYABLE_STATUSES, LangCacheError, NetworkError, TimeoutException
+from ..errors import RETRYABLE_STATUSES, ConfigurationError, LangCacheError, NetworkError, TimeoutException
 from ..http import Request
-from ..policies import BackoffStrategy, RetryConfig, RetryPolicy
+from ..policies import LONGEST_MS, BackoffStrategy, RetryConfig, RetryPolicy
+from ..workers import discard
 
 DEFAULT_JITTER_MS = 1_000
 """The largest random part of a wait, in milliseconds, where a BackoffStrategy gives none."""
@@ -37,8 +38,8 @@ class Schedule(Protocol):
         """Return how many seconds to wait before the next attempt, or None to give up."""
         ...
 
-    def succeeded(self, repetitions: int) -> None:
-        """Take note that a call succeeded, after so many repetitions."""
+    def succeeded(self) -> None:
+        """Take note that a call succeeded."""
         ...
 
 
@@ -65,9 +66,10 @@ class SpecifiedSchedule:
     def _backoff(self, backoff: BackoffStrategy, repetition: int) -> float:
         jitter = DEFAULT_JITTER_MS if backoff.jitter_ms is None else backoff.jitter_ms
         wait = _grown(backoff.initial_interval, backoff.exponent, repetition, backoff.max_interval)
-        return min(wait + self._uniform(0, jitter), backoff.max_interval) / 1000
+        # The limit of all waits too: no call of the system's waits for a number without limit.
+        return min(wait + self._uniform(0, jitter), backoff.max_interval, LONGEST_MS) / 1000
 
-    def succeeded(self, repetitions: int) -> None:
+    def succeeded(self) -> None:
         """Take note of nothing."""
 
 
@@ -91,9 +93,11 @@ class PolicySchedule:
 
     def _is_wanted(self, failure: Failure) -> bool:
         error, request, policy = failure.error, failure.request, self._policy
-        said = None if policy.retry_if is None else policy.retry_if(error, request)
-        if said is not None:
+        said: object = None if policy.retry_if is None else policy.retry_if(error, request)
+        if isinstance(said, bool):
             return said
+        if said is not None:
+            raise _no_answer(said)
         return error.retryable is True and (request.idempotent or error.nothing_sent or policy.repeat_sets)
 
     def _wait(self, failure: Failure) -> float | None:
@@ -104,16 +108,20 @@ class PolicySchedule:
             return asked + self._uniform(0, policy.initial_ms) / 1000
         return self._uniform(0, _grown(policy.initial_ms, policy.multiplier, failure.repetition, policy.max_ms)) / 1000
 
-    def succeeded(self, repetitions: int) -> None:
+    def succeeded(self) -> None:
         """Give back to the budget."""
-        self._budget.give(repetitions or self._policy.budget_ratio)
+        self._budget.earn()
 
 
 class Budget:
-    """How many repetitions there may be: a bucket of tokens, which begins full. It is shared by threads."""
+    """How many repetitions there may be: a bucket of tokens, which begins full. It is shared by threads.
 
-    def __init__(self, burst: float) -> None:
+    A success earns `ratio` of one, whether or not it took repetitions: what those took is spent.
+    """
+
+    def __init__(self, burst: float, ratio: float = 0.0) -> None:
         self._burst = burst
+        self._ratio = ratio
         self._tokens = float(burst)
         self._lock = threading.Lock()
 
@@ -130,10 +138,32 @@ class Budget:
             self._tokens -= 1
             return True
 
-    def give(self, tokens: float) -> None:
-        """Put some in, as far as there is room."""
+    def earn(self) -> None:
+        """Put in what a success earns, as far as there is room."""
         with self._lock:
-            self._tokens = min(self._tokens + tokens, self._burst)
+            self._tokens = min(self._tokens + self._ratio, self._burst)
+
+
+class SharedBudget:
+    """The one budget of a client: with the numbers of its `policy`, or of the first that one of its calls has."""
+
+    def __init__(self, policy: RetryPolicy | None) -> None:
+        self._made: dict[str, Budget] = {}
+        if policy is not None:
+            self.under(policy)
+
+    def under(self, policy: RetryPolicy) -> Budget:
+        """Return it, for a call with this policy."""
+        made = self._made.get("budget")
+        if made is None:  # setdefault is atomic: all threads get the same
+            made = self._made.setdefault("budget", Budget(policy.burst, policy.budget_ratio))
+        return made
+
+
+def _no_answer(said: object) -> ConfigurationError:
+    """Return the error for what a predicate may not say; an awaitable, which is always true, is closed."""
+    discard(said)
+    return ConfigurationError(f"retry_if must return True, False or None, not {type(said).__name__}")
 
 
 def _outlasts(wait: float, failure: Failure) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from email.utils import formatdate
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langcache import BackoffStrategy, Request, Response, RetryConfig, RetryPolicy, Steps, send
+from langcache import BackoffStrategy, LangCache, Request, Response, RetryConfig, RetryPolicy, Steps, send
 from langcache.errors import (
+    LONGEST_MESSAGE,
     ConfigurationError,
     ConnectError,
     ConnectTimeout,
@@ -28,9 +30,10 @@ from langcache.errors import (
     WriteError,
     WriteTimeout,
 )
-from langcache.middleware.retry import Retry
-from langcache.middleware.schedules import Budget, Failure, PolicySchedule, SpecifiedSchedule
+from langcache.middleware.retry import MOST_PREVIOUS, Retry
+from langcache.middleware.schedules import Budget, Failure, PolicySchedule, SharedBudget, SpecifiedSchedule
 from langcache.steps import Send, Sleep
+from langcache_transports.testing import FakeTransport
 from tests.middleware.stepping import Clock, fail, failure, finish
 
 SEARCH = Request("POST", "http://cache.example/search", operation="search", idempotent=True)
@@ -162,7 +165,10 @@ def test_a_wait_that_outlasts_the_deadline_is_a_failure_at_once(wait: str, left:
 
 @pytest.mark.parametrize(
     ("headers", "left", "wait"),
-    [({"Retry-After": "3"}, 3.0, None), ({"Retry-After": "3"}, 3.1, 3.0), ({}, 0.1, None), ({}, 0.11, 0.1), ({}, -1, None)],
+    [
+        ({"Retry-After": "3"}, 3.0, None), ({"Retry-After": "3"}, 3.1, 3.0),
+        ({}, 0.1, None), ({}, 0.11, 0.1), ({}, -1.0, None),
+    ],
 )  # fmt: skip
 def test_it_is_so_with_the_specifications_configuration_too(
     headers: dict[str, str], left: float, wait: float | None
@@ -184,16 +190,65 @@ def test_a_spent_budget_ends_repetitions() -> None:
     assert [delay(failure(503), budget=budget) is not None for _ in range(4)] == [True, True, False, False]
 
 
-def test_success_gives_back_what_was_taken_or_a_part() -> None:
-    policy, budget = RetryPolicy(), Budget(10)
-    schedule = PolicySchedule(policy, budget, most)
+def test_a_success_earns_its_share_of_a_repetition_whatever_it_took() -> None:
+    """A service that answers each second request only is not sent twice as many for ever."""
+    budget = Budget(10, 0.1)
+    schedule = PolicySchedule(RetryPolicy(), budget, most)
+    schedule.succeeded()
+    assert budget.tokens == 10, "and never more than there is room for"
     for number in range(2):
         schedule.delay(Failure(failure(503), SEARCH, number, 0.0, None))
     assert budget.tokens == 8
-    schedule.succeeded(0)
+    schedule.succeeded()
     assert budget.tokens == 8.1
-    schedule.succeeded(2)
-    assert budget.tokens == 10, "and never more than there is room for"
+
+
+def test_over_time_no_more_than_the_share_is_repeated() -> None:
+    """Also where every repetition succeeds."""
+    retry = Retry(RetryPolicy(budget_ratio=0.1), Clock())
+    repeated = 0
+    for _ in range(1_000):
+        steps = retry(SEARCH, send)
+        next(steps)
+        try:
+            steps.throw(failure(503))
+        except LangCacheError:
+            continue
+        steps.send(None)
+        finish(steps, Response(200))
+        repeated += 1
+    assert repeated <= 10 + 0.1 * repeated + 1
+
+
+@pytest.mark.parametrize(("said", "kind"), [(0, "int"), (1, "int"), ("no", "str"), ([], "list"), (503, "int")])
+def test_a_predicate_that_says_something_else_is_refused(said: Any, kind: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^retry_if must return True, False or None, not {kind}$"):
+        delay(failure(503), RetryPolicy(retry_if=lambda error, request: said))
+
+
+async def asynchronous(error: LangCacheError, request: Request) -> bool:
+    raise AssertionError("never run")
+
+
+def test_a_predicate_that_returns_a_coroutine_is_refused() -> None:
+    """It is true, whatever it would say, and everything would be repeated; it is closed, or Python would warn of it."""
+    predicate: Any = lambda error, request: asynchronous(error, request)  # noqa: E731
+    with pytest.raises(ConfigurationError, match="not coroutine"):
+        delay(failure(503), RetryPolicy(retry_if=predicate))
+
+
+@pytest.mark.parametrize("wrong", [LookupError("its own mistake"), ConfigurationError("its own mistake")])
+def test_what_a_predicate_raises_is_raised_and_tells_of_the_attempt(wrong: Exception) -> None:
+    def predicate(error: LangCacheError, request: Request) -> bool:
+        raise wrong
+
+    steps = Retry(RetryPolicy(retry_if=predicate), Clock())(SEARCH, send)
+    next(steps)
+    error = failure(503)
+    assert fail(steps, error) is wrong
+    assert wrong.__context__ is error
+    if isinstance(wrong, LangCacheError):
+        assert (wrong.attempts, wrong.previous) == (1, (error,))
 
 
 def test_threads_take_no_more_than_there_is() -> None:
@@ -249,7 +304,7 @@ def test_by_default_an_outage_costs_a_tenth_more_of_a_hundred_calls() -> None:
 
 @given(st.lists(st.sampled_from(["ok", "busy", "down"]), min_size=1, max_size=300))
 def test_the_budget_is_never_exceeded(outcomes: list[str]) -> None:
-    """Whatever the replies: repetitions are no more than the burst, what successes give, and what they give back."""
+    """Whatever the replies: repetitions are no more than the burst, and what successes earn."""
     policy = RetryPolicy()
     retry, replies = Retry(policy, Clock()), iter(outcomes)
     spent = gained = 0.0
@@ -269,7 +324,7 @@ def test_the_budget_is_never_exceeded(outcomes: list[str]) -> None:
             assert isinstance(steps.send(None), Send)
             outcome = next(replies, "ok")
         spent += repetitions
-        gained += (repetitions or policy.budget_ratio) if outcome == "ok" else 0
+        gained += policy.budget_ratio if outcome == "ok" else 0
         assert spent <= policy.burst + gained + 1e-6
         assert repetitions < policy.max_attempts
 
@@ -298,6 +353,54 @@ def test_a_deadline_that_ends_a_wait_tells_of_the_attempts_before() -> None:
     error = DeadlineExceeded("over", "sleep")
     assert fail(steps, error) is error
     assert (error.attempts, error.elapsed, error.previous) == (1, 0.5, (first,))
+
+
+def test_a_providers_exception_tells_what_the_attempt_before_ended_with() -> None:
+    """It is no error of ours that could carry the facts, so it has that in its context, as Python shows it."""
+    steps = Retry(RetryPolicy(), Clock(), most)(SEARCH, send)
+    next(steps)
+    first, second = failure(503), LookupError("no vault")
+    steps.throw(first)
+    steps.send(None)
+    assert fail(steps, second) is second
+    assert second.__context__ is first
+
+
+def test_an_error_keeps_the_last_of_many_errors_before_it_and_little_of_their_bodies() -> None:
+    """A hundred attempts that were each answered with a megabyte do not fill the memory."""
+    body = b"<" + b"x" * 1_000_000
+    service = FakeTransport(lambda request: Response(503, {}, body[:]))
+    policy = RetryPolicy(max_attempts=100, initial_ms=0, burst=100)
+    cache = LangCache("http://cache.example", "k", "c", transport=service, retry_config=policy)
+    tracemalloc.start()
+    try:
+        with pytest.raises(LangCacheError) as caught:
+            cache.search(prompt="p")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    error = caught.value
+    assert (error.attempts, len(error.previous)) == (100, MOST_PREVIOUS)
+    assert len(error.body) == len(body), "the last one is whole"
+    for earlier in error.previous:
+        assert earlier.body == body[:LONGEST_MESSAGE].decode()
+        assert earlier.raw_response.content == body[:LONGEST_MESSAGE]
+        assert (earlier.status_code, earlier.data) == (503, None)
+    assert kept < 10_000_000
+
+
+def test_short_bodies_of_earlier_errors_are_kept_whole() -> None:
+    body = b'{"status": 500, "title": "Failed", "type": "/errors/unexpected-error"}'
+    service = FakeTransport([Response(500, {}, body), slow := ReadTimeout("slow"), Response(404)])
+    cache = LangCache(
+        "http://cache.example", "k", "c", transport=service, retry_config=RetryPolicy(max_attempts=5, initial_ms=0)
+    )
+    with pytest.raises(LangCacheError) as caught:
+        cache.search(prompt="p")
+    first, second = caught.value.previous
+    assert (first.body, first.raw_response.content, first.data.title) == (body.decode(), body, "Failed")
+    assert second is slow
+    assert second.__traceback__ is not None, "where a connection failed, its traceback says more"
 
 
 def test_an_error_that_comes_again_and_again_is_not_its_own_predecessor() -> None:
@@ -332,8 +435,34 @@ def test_the_calls_own_policy_stands_before_the_clients() -> None:
 def test_policies_of_single_calls_share_the_clients_budget() -> None:
     """Or a program that gives each call a policy of its own would have no budget at all."""
     retry = Retry(None, Clock())
-    seen = [attempts_of(retry, failure(503), SEARCH.with_options(retries=RetryPolicy())) for _ in range(100)]
-    assert sum(seen) == 110
+    seen = [
+        attempts_of(retry, failure(503), SEARCH.with_options(retries=RetryPolicy(burst=10 + number)))
+        for number in range(100)
+    ]
+    assert sum(seen) == 110, "the first one's numbers are the budget's"
+
+
+def test_policies_of_single_calls_share_the_budget_of_the_clients_policy() -> None:
+    """However large their own would be."""
+    retry = Retry(RetryPolicy(burst=3), Clock())
+    own = SEARCH.with_options(retries=RetryPolicy(burst=1_000, max_attempts=10))
+    assert [attempts_of(retry, failure(503), request) for request in (own, own, SEARCH)] == [4, 1, 1]
+
+
+def test_threads_that_bring_the_first_policy_at_the_same_time_share_one_budget() -> None:
+    shared, together = SharedBudget(None), threading.Barrier(8)
+    made: list[Budget] = []
+
+    def make() -> None:
+        together.wait(10)
+        made.append(shared.under(RetryPolicy()))
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, made))) == 1
 
 
 def test_what_is_left_of_the_deadline_is_asked_for_at_the_same_clock() -> None:
