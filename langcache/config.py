@@ -6,14 +6,25 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, TypeVar, Union
 from urllib.parse import SplitResult, quote, urlsplit
 
 from .credentials import ApiKey, KeyProvider
 from .errors import ConfigurationError
 from .http import FRAMING_HEADERS, display_url, header_name_problem, header_value_problem
+from .logs import WARN
 from .logs import Logger as Logger
-from .policies import LONGEST_MS, BreakerPolicy, HitSavings, OnFailure, RetryConfig, RetryPolicy
+from .policies import (
+    KNOWN_STRATEGIES,
+    LONGEST_MS,
+    BreakerPolicy,
+    HitSavings,
+    OnFailure,
+    RetryConfig,
+    RetryPolicy,
+    retry_config_problem,
+)
 from .secret import Secret, SecretText, hidden, wrong_type
 from .tls import AUTHORITY_VARIABLES, TLSConfig
 from .transport import (
@@ -37,7 +48,6 @@ _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*)://")  # RFC 3986, section 3.1
 _HTTP_SCHEMES = ("http", "https")
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # beside letters, digits and "-._"
 _OFF = ("", "0", "false", "no", "off")
-# The transport derives these from the body; a caller's value could only contradict it (RFC 9112, section 6.3).
 # What servers, proxies and HTTP libraries act on; an id there would change what becomes of the request.
 _RESERVED_HEADERS = (
     "accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-type", "cookie", "expect",
@@ -187,14 +197,28 @@ def _key_source(api_key: Secret | KeyProvider | None) -> Secret | KeyProvider:
 
 
 def checked_retries(name: str, value: Retries) -> Retries:
-    """Return the argument `name`; raises ConfigurationError where it is no retry configuration."""
-    if value is None or isinstance(value, (RetryConfig, RetryPolicy, Unset)):
+    """Return the argument `name`; raises ConfigurationError where it is no retry configuration, or cannot work."""
+    if value is None or isinstance(value, (RetryPolicy, Unset)):
+        return value
+    if isinstance(value, RetryConfig):
+        problem = retry_config_problem(value)
+        if problem is not None:
+            raise ConfigurationError(f"{name}: {problem}")
+        if value.strategy not in KNOWN_STRATEGIES:
+            _warn_of_strategy(name, str(value.strategy))
         return value
     raise ConfigurationError(
         f"{name} must be a RetryPolicy or a RetryConfig, or None for no repetition, not {type(value).__name__}; "
         'for example RetryPolicy(max_attempts=3), or RetryConfig("backoff", BackoffStrategy(500, 60000, 1.5, 3600000), '
         "True)"
     )
+
+
+@cache
+def _warn_of_strategy(name: str, strategy: str) -> None:
+    """Tell, once in a process, that nothing is repeated; programs for the official SDK go on, as they do there."""
+    line = '%s: nothing is repeated, because the strategy %r of the RetryConfig is not known; "backoff" repeats'
+    WARN(line, name, strategy, event="unknown_strategy", strategy=strategy)
 
 
 def checked_breaker(value: OptionalNullable[BreakerPolicy]) -> OptionalNullable[BreakerPolicy]:

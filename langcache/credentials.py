@@ -43,7 +43,13 @@ def _milliseconds_problem(value: object) -> str | None:
     """Return what `value` is, where it is no number of milliseconds."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return type(value).__name__
-    return None if value >= 0 else repr(value)
+    if not value >= 0:
+        return repr(value)
+    try:
+        float(value)
+    except OverflowError:
+        return "one that is too large to be computed with"
+    return None
 
 
 Provided = Union[str, SecretText, Credential, None]

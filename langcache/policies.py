@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union
+from typing import Any, Final, Literal, Union
 
-from .errors import ConfigurationError, LangCacheError
+from .errors import ConfigurationError, LangCacheError, describe
 from .http import Request
 
 LONGEST_MS = 2_147_483_000
 """The longest time that can be asked for, in milliseconds: sockets count them in 32 bits."""
+
+LARGEST_COUNT: Final = 1_000_000_000
+"""The largest number of attempts, calls or failures that a policy can name."""
+
+KNOWN_STRATEGIES: Final = frozenset({"backoff", "none", ""})
+"""What a `RetryConfig` can say. Any other strategy repeats nothing, as in the official SDK; that is hardly meant."""
+
+_STATUS = re.compile("[0-9][0-9Xx]*")
 
 OnFailure = Literal["raise", "miss"]
 """What becomes of a call that the service does not serve: an error, or an empty result."""
@@ -60,14 +70,55 @@ class RetryConfig:
     status_codes_override: list[str] | None = field(default=None, hash=False)
 
 
+def retry_config_problem(config: RetryConfig) -> str | None:
+    """Say why `config` cannot work, or None where it can.
+
+    It is no matter of the constructors: they take what the official SDK's take, and what they make can be changed.
+    What cannot work is what the official SDK fails with too, when there is a failure to be met.
+    """
+    override: object = config.status_codes_override
+    if override is not None and not isinstance(override, (list, tuple, set, frozenset)):
+        return f'status_codes_override must be a list of statuses, such as ["503", "5XX"], not {override!r}'
+    for status in config.status_codes_override or ():
+        if not _STATUS.fullmatch(str(status)):
+            return f'status_codes_override must be a list of statuses, such as ["503", "5XX"]; {status!r} is none'
+    return _backoff_problem(config.backoff) if config.strategy == "backoff" else None
+
+
+def _backoff_problem(backoff: object) -> str | None:
+    if not isinstance(backoff, BackoffStrategy):
+        return (
+            f'with the strategy "backoff", backoff must be a BackoffStrategy, not {type(backoff).__name__}; '
+            "for example BackoffStrategy(500, 60000, 1.5, 3600000)"
+        )
+    for name, value in vars(backoff).items():
+        if name == "jitter_ms" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+            return f"{name} must be a number of 0 or more, not {value!r}"
+        if not _is_float(value):
+            return f"{name} is larger than any number that can be computed with"
+    if min(backoff.initial_interval, backoff.max_interval) > LONGEST_MS:
+        return f"initial_interval and max_interval must not both be more than {LONGEST_MS}, the longest wait"
+    return None
+
+
+def _is_float(value: float) -> bool:
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class RetryPolicy:
     """Which failed calls are repeated, when, and how often at the most. All times are in milliseconds.
 
     - What is repeated are failures after which a repetition may help: no answer, or one of the statuses 429, 500,
       502, 503 and 504. A `set` is repeated only where nothing can have reached the service, unless `repeat_sets` says
-      so. `retry_if`, called with the error and the request, may say otherwise: True, False, or None for the policy's
-      own answer.
+      so. `retry_if`, a plain function that is called with the error and the request, may say otherwise: True, False,
+      or None for the policy's own answer.
     - The wait before the n-th repetition (from 0) is random, between 0 and ``initial_ms * multiplier ** n``, which is
       at most `max_ms` ("full jitter"). Where the service asks for a time with ``Retry-After``, the wait is that time
       and a random part of up to `initial_ms` more. Where that time is longer than `max_retry_after_ms`, or than what is
@@ -106,10 +157,8 @@ class RetryPolicy:
                 f"max_ms ({self.max_ms}) is less than initial_ms ({self.initial_ms}); the longest wait cannot be "
                 "shorter than the first"
             )
-        if self.retry_if is not None and not callable(self.retry_if):
-            raise ConfigurationError(
-                f"retry_if must be a callable (error, request), not {type(self.retry_if).__name__}"
-            )
+        if self.retry_if is not None:
+            _require_predicate(self.retry_if)
 
 
 @dataclass(frozen=True)
@@ -164,6 +213,28 @@ def _require_milliseconds(name: str, value: object) -> None:
 def _require_count(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigurationError(f"{name} must be a whole number of {least} or more, not {value!r}")
+    if value > LARGEST_COUNT:
+        raise ConfigurationError(f"{name} must be a whole number of {LARGEST_COUNT} or less")
+
+
+def _require_predicate(retry_if: Any) -> None:
+    if not callable(retry_if):
+        raise ConfigurationError(f"retry_if must be a callable (error, request), not {type(retry_if).__name__}")
+    if inspect.iscoroutinefunction(retry_if) or inspect.iscoroutinefunction(type(retry_if).__call__):
+        raise ConfigurationError(
+            "retry_if must be a plain function: a coroutine function returns a coroutine, which is neither True, False "
+            "nor None"
+        )
+    try:
+        signature = inspect.signature(retry_if)
+    except (TypeError, ValueError):  # it is not written in Python
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"retry_if must take an error and a request, and {describe(retry_if)}{signature} does not: {error}"
+        ) from None
 
 
 def _require_type(name: str, value: Any, kind: type, wanted: str) -> None:

@@ -63,8 +63,11 @@ def test_a_credential_may_expire_at_once_and_never(expires: float) -> None:
 
 @pytest.mark.parametrize(
     ("expires", "named"),
-    [(-1, "-1"), (float("nan"), "nan"), (True, "bool"), ("s3cret", "str"), (["s3cret"], "list")],
-)
+    [
+        (-1, "-1"), (float("nan"), "nan"), (True, "bool"), ("s3cret", "str"), (["s3cret"], "list"),
+        (10**400, "one that is too large to be computed with"),
+    ],
+)  # fmt: skip
 def test_a_time_that_is_none_is_refused(expires: Any, named: str) -> None:
     """It may be the key, where the two were given in the wrong order, and is not shown then."""
     with pytest.raises(ConfigurationError) as caught:

@@ -75,7 +75,7 @@ class Keys:
                 return found
             if isinstance(found, _Flight):
                 key = yield from self._lead(found, refused)
-                if refused is not None and key == refused:
+                if refused is not None and key == refused and self._is_shared:
                     self.give_up(key)
                 return key
             landed: Key | Exception
