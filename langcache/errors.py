@@ -446,6 +446,7 @@ class CircuitOpen(RequestError):
     """The service failed too often and is left alone for a while, so nothing was sent.
 
     `until` is when it is tried again, in UTC, and `retry_after` how many seconds that is from when this was raised.
+    Where it is being tried at this very moment, that is when it is tried once more, if nothing comes of this.
     """
 
     nothing_sent = True

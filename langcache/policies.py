@@ -168,7 +168,8 @@ class BreakerPolicy:
     The circuit to a service opens after `consecutive_failures` failed calls on end, or where of its last `window`
     calls, of which there were `minimum_calls` at least, a share of `failure_rate` or more failed. While it is open,
     calls fail at once with `langcache.errors.CircuitOpen`. After `open_ms` milliseconds, `probes` calls at a time are
-    let through to try: the first success closes the circuit, and a failure opens it again.
+    let through to try: the first success closes the circuit, and a failure opens it again. One of which nothing has
+    come after `open_ms` more, or a second where that is shorter, makes room for another one.
 
     A failure is that there was no answer, or a status of 500 or more. Other answers show that the service is there.
     429, and what is neither the service's doing nor the network's, counts as nothing.

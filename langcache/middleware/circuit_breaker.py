@@ -7,17 +7,18 @@
 1. A circuit is changed under its lock, which is never held across a yield.
 2. Each call that is let through has a ticket: the number of the circuit's state. When the call ends and the state is
    another by then, what came of it counts as nothing.
-3. A probe that ends without telling anything - it was cancelled, say - makes room for the next one.
+3. A probe that ends without telling anything - it was cancelled, say - makes room for the next one. So does one that
+   goes on for too long: each has a lease, since a call may hang, and an interrupt may come where nothing is tidied up.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from ..config import UNSET, Settings, Unset
 from ..errors import CircuitOpen, DeadlineExceeded, LangCacheError, PoolTimeout, RequestError, ResponseTooLargeError
@@ -29,10 +30,23 @@ from ..processes import PerProcess
 from ..steps import Middleware, Next, Steps
 
 MOST_CIRCUITS: Final = 256
-"""How many circuits a client remembers; those that are closed are forgotten first."""
+"""How many circuits a client remembers. Those that were not used for the longest time are forgotten first, and of the
+open ones one only where there is no closed one."""
+
+SHORTEST_LEASE: Final = 1.0
+"""For how many seconds a probe keeps its place at the least, where a circuit is open for a shorter time."""
 
 _UNTOLD: Final = frozenset({408, 424, 429})
 """Statuses that say neither that the service works nor that it fails."""
+
+
+class Ticket(NamedTuple):
+    """What a call has that was let through."""
+
+    state: int
+    lease: float | None = None
+    """Until when a probe keeps its place; None where it is no probe."""
+
 
 CircuitState = Literal["closed", "half-open", "open"]
 
@@ -47,7 +61,8 @@ class Circuit:
         """The number of the state: it changes whenever the circuit opens or closes."""
         self._open_until: float | None = None
         """None while the circuit is closed."""
-        self._probing = 0
+        self._leases: list[float] = []
+        """Until when each probe that is out keeps its place."""
         self._failed: deque[bool] = deque()
         """Which of the last calls failed, the oldest first."""
         self._failures = 0
@@ -65,30 +80,38 @@ class Circuit:
             return "closed"
         return "open" if now < open_until else "half-open"
 
-    def enter(self, now: float) -> int | None:
+    def enter(self, now: float) -> Ticket | None:
         """Return a ticket for a call, or None where it is not let through."""
         with self._lock:
-            if self._open_until is not None:
-                if now < self._open_until or self._probing >= self._policy.probes:
-                    return None
-                self._probing += 1
-            return self._state
+            if self._open_until is None:
+                return Ticket(self._state)
+            self._leases = [end for end in self._leases if end > now]
+            if now < self._open_until or len(self._leases) >= self._policy.probes:
+                return None
+            lease = now + max(self._policy.open_ms / 1000, SHORTEST_LEASE)
+            self._leases.append(lease)
+            return Ticket(self._state, lease)
 
     def left(self, now: float) -> float:
-        """Return how many seconds it is at the least until a call is let through."""
+        """Return after how many seconds a call is let through at the latest, if none of those that try succeeds."""
         with self._lock:
-            return 0.0 if self._open_until is None else max(self._open_until - now, 0.0)
+            if self._open_until is None:
+                return 0.0
+            if now >= self._open_until and len(self._leases) >= self._policy.probes:
+                return max(min(self._leases) - now, 0.0)
+            return max(self._open_until - now, 0.0)
 
-    def leave(self, ticket: int, failed: bool | None, now: float) -> bool | None:
+    def leave(self, ticket: Ticket, failed: bool | None, now: float) -> bool | None:
         """Take back a ticket, with whether the call failed, or None where it told nothing.
 
         Return True where that opened the circuit, False where it closed it, and None where it did neither.
         """
         with self._lock:
-            if ticket != self._state:
+            if ticket.state != self._state:
                 return None
             if self._open_until is not None:
-                self._probing -= 1
+                if ticket.lease in self._leases:  # or it is over, and another one may have the place
+                    self._leases.remove(ticket.lease)
                 if failed is None:
                     return None
                 return self._open(now) if failed else self._close()
@@ -122,8 +145,40 @@ class Circuit:
 
     def _begin_anew(self) -> None:
         self._state += 1
-        self._probing = self._failures = self._on_end = 0
+        self._failures = self._on_end = 0
+        self._leases.clear()
         self._failed.clear()
+
+
+class Circuits:
+    """The circuits of one client, in one process, those that were used last at the end. They are shared by threads."""
+
+    def __init__(self) -> None:
+        self._circuits: OrderedDict[tuple[BreakerPolicy, str], Circuit] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, policy: BreakerPolicy, origin: str) -> Circuit:
+        """Return the circuit to `origin`, which is made where there is none."""
+        key = policy, origin
+        with self._lock:
+            circuit = self._circuits.get(key)
+            if circuit is None:
+                if len(self._circuits) >= MOST_CIRCUITS:
+                    self._forget_one()
+                circuit = self._circuits[key] = Circuit(policy)
+            else:
+                self._circuits.move_to_end(key)
+            return circuit
+
+    def _forget_one(self) -> None:
+        closed = (key for key, circuit in self._circuits.items() if circuit.is_closed)
+        del self._circuits[next(closed, next(iter(self._circuits)))]
+
+    def states(self, now: float) -> list[tuple[str, CircuitState]]:
+        """Return their origins, which several may share, and their states."""
+        with self._lock:
+            known = list(self._circuits.items())
+        return [(origin, circuit.state(now)) for (_, origin), circuit in known]
 
 
 class CircuitBreaker:
@@ -145,7 +200,7 @@ class CircuitBreaker:
         self._warn = warn
         self._tell = tell
         # At a fork, a thread may hold a lock that the child does not have.
-        self._circuits = PerProcess(dict[tuple[BreakerPolicy, str], Circuit])
+        self._circuits = PerProcess(Circuits)
 
     def options(self) -> Mapping[str, object]:
         """Return what `explain` shows."""
@@ -157,7 +212,7 @@ class CircuitBreaker:
         policy: BreakerPolicy | None = self._policy if isinstance(chosen, Unset) else chosen
         if policy is None:
             return (yield from call_next(request))
-        circuit = self._circuit(policy, _origin(request.url))
+        circuit = self._circuits.get().of(policy, _origin(request.url))
         ticket = circuit.enter(self._clock())
         if ticket is None:
             raise self._refusal(circuit, request)
@@ -174,25 +229,15 @@ class CircuitBreaker:
 
     def circuits(self) -> list[tuple[str, CircuitState]]:
         """Return the circuits of this process: their origins, which several may share, and their states."""
-        now = self._clock()
-        return [(origin, circuit.state(now)) for (_, origin), circuit in self._circuits.get().copy().items()]
-
-    def _circuit(self, policy: BreakerPolicy, origin: str) -> Circuit:
-        circuits = self._circuits.get()
-        key = policy, origin
-        circuit = circuits.get(key)
-        if circuit is None:
-            if len(circuits) >= MOST_CIRCUITS:
-                for other, known in list(circuits.items()):
-                    if known.is_closed:
-                        circuits.pop(other, None)
-            circuit = circuits.setdefault(key, Circuit(policy))  # atomic: all threads get the same
-        return circuit
+        return self._circuits.get().states(self._clock())
 
     def _refusal(self, circuit: Circuit, request: Request) -> CircuitOpen:
-        left = circuit.left(self._clock())
+        now = self._clock()
+        left = circuit.left(now)
         until = datetime.now(timezone.utc) + timedelta(seconds=left)
-        when = f"until {until.isoformat(timespec='milliseconds')}" if left else "while it is being tried again"
+        when = f"until {until.isoformat(timespec='milliseconds')}"
+        if circuit.state(now) != "open":
+            when = f"while it is being tried again, {when} at the latest"
         where = display_url(_origin(request.url))
         error = CircuitOpen(f"{request.operation}: {where} failed too often and is left alone {when}", until, left)
         error.attempts, error.elapsed = 0, 0.0

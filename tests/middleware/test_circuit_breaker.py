@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import timeit
@@ -25,9 +26,9 @@ from langcache.errors import (
     ReadTimeout,
     ResponseTooLargeError,
 )
-from langcache.middleware.circuit_breaker import MOST_CIRCUITS, Circuit, CircuitBreaker, tells_failure
+from langcache.middleware.circuit_breaker import MOST_CIRCUITS, Circuit, CircuitBreaker, Ticket, tells_failure
 from langcache.steps import Send
-from langcache_transports.testing import FakeTransport
+from langcache_transports.testing import AsyncFakeTransport, FakeTransport
 from tests.middleware.stepping import Clock, fail, failure, fields_of, finish
 
 REQUEST = Request("POST", "http://cache.example/v1/caches/c/entries/search?key=secret", operation="search")
@@ -130,8 +131,7 @@ def test_after_its_time_one_call_tries_and_closes_it() -> None:
     fail_times(middleware, 3)
     clock.now = 1.0
     probe = begin(middleware)
-    error = refused(middleware)
-    assert "while it is being tried again" in str(error)
+    refused(middleware)
     finish(probe, Response(200))
     assert lines[1:] == ["http://cache.example works again"]
     fail_times(middleware, 2)
@@ -193,6 +193,47 @@ def test_a_probe_that_tells_nothing_makes_room_for_the_next(ending: str) -> None
     else:
         fail(probe, KeyboardInterrupt() if ending == "cancelled" else failure(429))
     finish(begin(middleware), Response(200))
+    finish(begin(middleware), Response(200))
+
+
+@pytest.mark.parametrize(("open_ms", "lease"), [(5_000, 5.0), (50, 1.0), (0, 1.0)])
+def test_a_circuit_whose_probe_is_still_out_says_until_when(open_ms: float, lease: float) -> None:
+    """And then lets another one through: the first may hang for ever, or be lost to an interrupt."""
+    clock = Clock()
+    middleware, _ = breaker(BreakerPolicy(consecutive_failures=1, open_ms=open_ms), clock)
+    fail_times(middleware, 1)
+    clock.now = begun = open_ms / 1000
+    lost = middleware(REQUEST, send)
+    next(lost)
+    clock.now = begun + 0.25
+    error = refused(middleware)
+    assert error.retry_after == pytest.approx(lease - 0.25)
+    assert error.until is not None
+    assert abs(error.until - datetime.now(timezone.utc) - timedelta(seconds=lease - 0.25)) < timedelta(seconds=5)
+    assert str(error) == (
+        "search: http://cache.example failed too often and is left alone while it is being tried again, until "
+        f"{error.until.isoformat(timespec='milliseconds')} at the latest"
+    )
+    clock.now = begun + lease
+    second = begin(middleware)
+    refused(middleware)
+    fail(lost, KeyboardInterrupt())
+    refused(middleware)
+    finish(second, Response(200))
+    finish(begin(middleware), Response(200))
+
+
+def test_a_probe_whose_lease_is_over_still_tells_what_it_found() -> None:
+    clock = Clock()
+    middleware, lines = breaker(clock=clock)
+    fail_times(middleware, 3)
+    clock.now = 1.0
+    late = begin(middleware)
+    clock.now = 2.0
+    second = begin(middleware)
+    finish(late, Response(200))
+    assert lines[1:] == ["http://cache.example works again"]
+    fail(second, failure(503))
     finish(begin(middleware), Response(200))
 
 
@@ -307,8 +348,25 @@ def test_the_number_of_circuits_is_bounded() -> None:
     fail_times(middleware, 3)
     for number in range(MOST_CIRCUITS * 2):
         begin(middleware, REQUEST.with_url(f"http://h{number}.example/p")).close()
-    assert len(middleware._circuits.get()) <= MOST_CIRCUITS  # pyright: ignore[reportPrivateUsage]
+    assert len(middleware.circuits()) == MOST_CIRCUITS
     refused(middleware)
+
+
+def test_the_number_of_open_circuits_is_bounded_too() -> None:
+    """The one that was not used for the longest time is forgotten."""
+    middleware, _ = breaker(BreakerPolicy(consecutive_failures=1, open_ms=1_000))
+
+    def opened(number: int) -> Request:
+        return REQUEST.with_url(f"http://h{number}.example/p")
+
+    for number in range(MOST_CIRCUITS):
+        fail(begin(middleware, opened(number)), failure(503))
+    refused(middleware, opened(0))
+    fail(begin(middleware, opened(MOST_CIRCUITS)), failure(503))
+    assert len(middleware.circuits()) == MOST_CIRCUITS
+    refused(middleware, opened(0))
+    refused(middleware, opened(MOST_CIRCUITS))
+    begin(middleware, opened(1)).close()
 
 
 @given(st.lists(st.tuples(st.sampled_from([True, False, None]), st.floats(0, 2)), max_size=200))
@@ -319,7 +377,7 @@ def test_threads_that_come_one_after_another_never_lock_it_up(calls: list[tuple[
         now += pause
         ticket = circuit.enter(now)
         if ticket is None:
-            assert 0 < circuit.left(now) <= 1.0 + 1e-9
+            assert 0 < circuit.left(now) <= 1.0 + 1e-9, "also where a probe is out"
         else:
             circuit.leave(ticket, failed, now)
     ticket = circuit.enter(now + 1.001)
@@ -336,7 +394,7 @@ class Interleaved(RuleBasedStateMachine):
         self.policy = BreakerPolicy(consecutive_failures=2, open_ms=1_000, probes=2, minimum_calls=4, window=6)
         self.circuit = Circuit(self.policy)
         self.now = 0.0
-        self.running: list[tuple[int, bool]] = []
+        self.running: list[Ticket] = []
         self.opened_at: float | None = None
 
     @rule(seconds=st.floats(0, 1.5))
@@ -351,12 +409,13 @@ class Interleaved(RuleBasedStateMachine):
         elif self.now < self.opened_at + 1.0:
             assert ticket is None, "an open one nothing"
         if ticket is not None:
-            self.running.append((ticket, self.opened_at is not None))
+            assert (ticket.lease is None) is (self.opened_at is None)
+            self.running.append(ticket)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), failed=st.sampled_from([True, False, None]))
     def a_call_ends(self, data: st.DataObject, failed: bool | None) -> None:
-        ticket, _ = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+        ticket = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
         changed = self.circuit.leave(ticket, failed, self.now)
         if changed is not None:
             assert failed is changed, "a failure opens, a success closes"
@@ -366,7 +425,8 @@ class Interleaved(RuleBasedStateMachine):
     @invariant()
     def no_more_probes_than_allowed(self) -> None:
         state = self.circuit._state  # pyright: ignore[reportPrivateUsage]
-        probes = sum(1 for ticket, is_probe in self.running if is_probe and ticket == state)
+        leases = [ticket.lease for ticket in self.running if ticket.state == state and ticket.lease is not None]
+        probes = sum(1 for lease in leases if lease > self.now)
         assert probes <= self.policy.probes
         assert self.circuit.is_closed is (self.opened_at is None)
 
@@ -377,7 +437,7 @@ TestInterleaved.settings = settings(max_examples=50, stateful_step_count=40)
 
 def test_threads_share_a_circuit() -> None:
     """One of many opens it, once, and one probe at a time is let through."""
-    circuit, changes, tickets = Circuit(BreakerPolicy(consecutive_failures=100)), list[bool](), list[int]()
+    circuit, changes, tickets = Circuit(BreakerPolicy(consecutive_failures=100)), list[bool](), list[Ticket]()
 
     def work() -> None:
         for _ in range(50):
@@ -400,6 +460,86 @@ def test_threads_share_a_circuit() -> None:
             thread.join()
     assert changes == [True]
     assert len(tickets) == 1
+
+
+def test_tasks_share_a_circuit() -> None:
+    """Those of several event loops, in several threads: one probe at a time, and one change at a time."""
+    sent, together = list[Request](), threading.Barrier(4)
+
+    async def answer(request: Request) -> Response:
+        sent.append(request)
+        await asyncio.sleep(0)
+        return Response(503)
+
+    cache = LangCache(
+        "http://cache.example",
+        "k",
+        "c",
+        transport=AsyncFakeTransport(answer),
+        breaker=BreakerPolicy(consecutive_failures=200, failure_rate=1, window=1_000, minimum_calls=1_000),
+    )
+    ended = list[type[BaseException]]()
+
+    async def main() -> None:
+        async def call() -> None:
+            for _ in range(5):
+                try:
+                    await cache.search_async(prompt="p")
+                except LangCacheError as error:  # noqa: PERF203 - all calls fail
+                    ended.append(type(error))
+
+        await asyncio.gather(*(call() for _ in range(20)))
+
+    def work() -> None:
+        together.wait(30)
+        asyncio.run(main())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ended) == 400
+    assert ended.count(CircuitOpen) == 400 - len(sent)
+    assert 200 <= len(sent) < 280, "those that were under way when it opened are all that come to it"
+
+
+def test_one_of_many_tasks_tries_an_open_circuit_and_a_cancelled_one_makes_room() -> None:
+    sent = list[Request]()
+
+    async def main() -> None:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def answer(request: Request) -> Response:
+            sent.append(request)
+            if len(sent) == 1:
+                return Response(503)
+            begun.set()
+            await go_on.wait()
+            return Response(200, {}, b'{"data": []}')
+
+        cache = LangCache(
+            "http://cache.example",
+            "k",
+            "c",
+            transport=AsyncFakeTransport(answer),
+            breaker=BreakerPolicy(consecutive_failures=1, open_ms=0),
+        )
+        with pytest.raises(LangCacheError):
+            await cache.search_async(prompt="p")
+        probe = asyncio.create_task(cache.search_async(prompt="p"))
+        await begun.wait()
+        others = await asyncio.gather(*(cache.search_async(prompt="p") for _ in range(50)), return_exceptions=True)
+        assert {type(other) for other in others} == {CircuitOpen}
+        probe.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await probe
+        go_on.set()
+        await asyncio.gather(*(cache.search_async(prompt="p") for _ in range(1)))
+        await asyncio.gather(*(cache.search_async(prompt="p") for _ in range(50)))
+
+    asyncio.run(main())
+    assert len(sent) == 53
 
 
 def test_an_open_circuit_costs_a_call_next_to_nothing() -> None:
