@@ -237,7 +237,7 @@ def _metadata(headers: Headers, extensions: Mapping[str, Any]) -> models.Respons
     degraded = extensions.get("degraded")
     return models.ResponseMetadata(
         request_id=extensions.get("request_id"),
-        server_request_id=request_id_of(headers) if degraded is None else degraded.request_id,
+        server_request_id=request_id_of(headers) if degraded is None else getattr(degraded, "request_id", None),
         attempts=extensions.get("attempts", 1),
         degraded=degraded,
     )

@@ -6,7 +6,9 @@ import asyncio
 import copy
 import gc
 import inspect
+import logging
 import pickle
+import re
 import socket
 import threading
 import time
@@ -20,11 +22,13 @@ from pydantic import SecretStr, ValidationError
 import langcache
 from langcache import (
     BackoffStrategy,
+    BreakerPolicy,
     LangCache,
     Next,
     Request,
     Response,
     RetryConfig,
+    RetryPolicy,
     Steps,
     errors,
     hookimpl,
@@ -290,7 +294,42 @@ def test_repetitions_are_told_to_the_debug_logger() -> None:
 
     retries = RetryConfig("backoff", BackoffStrategy(0, 0, 1, 60_000), False)
     client_of(Busy(), retry_config=retries, debug_logger=Lines()).search(prompt="p")
-    assert "search: status 503; repeating it in 0.000 s" in Lines.lines
+    [line] = [line for line in Lines.lines if "repeating" in line]
+    assert re.fullmatch(r"search: status 503; repeating it in 0\.000 s \[[0-9a-f]{32}\]", line)
+
+
+def test_all_that_is_told_goes_to_the_debug_logger(caplog: pytest.LogCaptureFixture) -> None:
+    """Repetitions, the circuit breaker and fail-open alike, at their own levels where it is a standard logger."""
+    caplog.set_level(logging.INFO, "of.the.caller")
+
+    class Busy(Recording):
+        def send(self, request: Request) -> Response:
+            return Response(503)
+
+    arguments: dict[str, Any] = {
+        "retry_config": RetryPolicy(max_attempts=2, initial_ms=0),
+        "breaker": BreakerPolicy(consecutive_failures=1),
+        "on_failure": "miss",
+    }
+    client_of(Busy(), debug_logger=logging.getLogger("of.the.caller"), **arguments).search(prompt="p")
+    told = [(record.name, record.levelname, record.__dict__["langcache_event"]) for record in caplog.records]
+    assert told == [
+        ("of.the.caller", "INFO", "retry"),
+        ("of.the.caller", "WARNING", "breaker_opened"),
+        ("of.the.caller", "WARNING", "degraded"),
+    ]
+
+
+def test_a_log_that_fails_fails_no_call(capsys: pytest.CaptureFixture[str]) -> None:
+    """A filter is the application's, and `logging` lets through what it raises; it is reported as that does."""
+
+    def broken(record: logging.LogRecord) -> bool:
+        raise LookupError("no such filter")
+
+    logger = logging.Logger("of.the.caller")
+    logger.addFilter(broken)
+    assert search_sync(client_of(Recording(), debug_logger=logger)) is not None
+    assert "LookupError: no such filter" in capsys.readouterr().err
 
 
 def test_a_debug_logger_need_take_nothing_but_a_line() -> None:
@@ -309,7 +348,7 @@ def test_a_debug_logger_need_take_nothing_but_a_line() -> None:
     plain: Any = Plain()
     retries = RetryConfig("backoff", BackoffStrategy(0, 0, 1, 60_000), False)
     client_of(Busy(), retry_config=retries, debug_logger=plain).search(prompt="p")
-    assert [line.split(" -> ")[0] for line in lines] == [
+    assert [re.split(" -> | \\[", line)[0] for line in lines] == [
         "search: POST http://cache.example/v1/caches/c/entries/search",
         "search: status 503; repeating it in 0.000 s",
         "search: POST http://cache.example/v1/caches/c/entries/search",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
+import threading
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 
-from langcache.logs import LOGGER, WIRE, Logger, Teller
+from langcache.logs import LOGGER, SECONDS_BETWEEN, WIRE, Logger, Seldom, Teller, identified, teller
+from tests.middleware.stepping import Clock
 
 # What a record has by itself; `logging` refuses a field that would replace one.
 OWN = {*vars(logging.makeLogRecord({})), "message", "asctime"}
@@ -125,6 +129,102 @@ def test_a_method_that_cannot_be_inspected_is_given_the_line_alone() -> None:
     built_in: Any = BuiltIn()
     Teller(built_in)("line", event="attempt")
     assert lines == ["line"]
+
+
+class Broken:
+    """A logger that fails."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        self.is_asked = False
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the standard library's name
+        if self.is_asked:
+            raise self.error
+        return True
+
+    def debug(self, msg: str, *args: object, **kwargs: object) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_what_a_logger_raises_is_reported_and_no_more(is_asked: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """As `logging` does with what a handler raises."""
+    logger = Broken(LookupError("broken"))
+    logger.is_asked = is_asked
+    Teller(logger)("line")
+    told = capsys.readouterr().err
+    assert told.startswith("--- langcache: logging failed ---\nTraceback")
+    assert "LookupError: broken" in told
+
+
+def test_where_logging_is_told_not_to_report_nothing_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    Teller(Broken(LookupError("broken")))("line")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO()])
+def test_a_report_that_cannot_be_written_is_left(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None) -> None:
+    if stream is not None:
+        stream.close()
+    monkeypatch.setattr(sys, "stderr", stream)
+    Teller(Broken(LookupError("broken")))("line")
+
+
+def test_an_interrupt_of_a_logger_is_nobodys_failure() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Teller(Broken(KeyboardInterrupt()))("line")
+
+
+def test_the_first_of_many_is_warned_of_and_then_one_in_a_minute() -> None:
+    clock = Clock()
+    seldom = Seldom(clock)
+    assert [seldom.turn() for _ in range(1_000)] == [0] + [None] * 999
+    clock.now = SECONDS_BETWEEN - 0.001
+    assert seldom.turn() is None
+    clock.now = SECONDS_BETWEEN
+    assert [seldom.turn() for _ in range(3)] == [1_000, None, None]
+    clock.now = 10 * SECONDS_BETWEEN
+    assert seldom.turn() == 2
+
+
+def test_threads_lose_none() -> None:
+    seldom, turns = Seldom(Clock()), list[int | None]()
+    threads = [threading.Thread(target=lambda: turns.extend(seldom.turn() for _ in range(500))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(turns), turns.count(0), turns.count(None)) == (4_000, 1, 3_999)
+
+
+def test_a_clients_logger_is_told_at_the_level_where_it_is_a_standard_one() -> None:
+    logger, records = capturing()
+    teller(logger, logging.WARNING)("line")
+    assert records[0].levelno == logging.WARNING
+    mock = MagicMock()
+    teller(mock, logging.WARNING)("line")
+    mock.debug.assert_called_once()
+    mock.warning.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "said"),
+    [
+        ("r1", None, " [r1]"),
+        ("r1", "s1", " [r1; the service's s1]"),
+        (None, "s1", " [the service's s1]"),
+        (None, None, ""),
+        ("r1", "s\x1b[31m\x07", " [r1; the service's s?[31m?]"),
+        ("r1", "s" * 1_000, f" [r1; the service's {'s' * 128}]"),
+    ],
+)
+def test_a_line_ends_with_the_ids_of_the_call(own: str | None, theirs: str | None, said: str) -> None:
+    """The service's is a stranger's text, and can fill neither the log nor a terminal with what it likes."""
+    assert identified(own, theirs) == said
 
 
 def test_the_names_are_the_standard_ones() -> None:

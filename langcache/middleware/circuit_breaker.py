@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict, deque
@@ -24,7 +25,7 @@ from ..config import UNSET, Settings, Unset
 from ..errors import CircuitOpen, DeadlineExceeded, LangCacheError, PoolTimeout, RequestError, ResponseTooLargeError
 from ..hookspecs import hookimpl
 from ..http import Request, Response, display_url
-from ..logs import INFORM, WARN, Tell
+from ..logs import INFORM, WARN, Tell, identified, teller
 from ..policies import BreakerPolicy
 from ..processes import PerProcess
 from ..steps import Middleware, Next, Steps
@@ -217,14 +218,15 @@ class CircuitBreaker:
         if ticket is None:
             raise self._refusal(circuit, request)
         failed: bool | None = None
+        theirs: str | None = None
         try:
             response = yield from call_next(request)
             failed = False
         except LangCacheError as error:
-            failed = tells_failure(error)
+            failed, theirs = tells_failure(error), error.request_id
             raise
         finally:
-            self._tell_change(circuit.leave(ticket, failed, self._clock()), policy, request)
+            self._tell_change(circuit.leave(ticket, failed, self._clock()), policy, request, theirs)
         return response
 
     def circuits(self) -> list[tuple[str, CircuitState]]:
@@ -243,16 +245,24 @@ class CircuitBreaker:
         error.attempts, error.elapsed = 0, 0.0
         return error
 
-    def _tell_change(self, opened: bool | None, policy: BreakerPolicy, request: Request) -> None:
+    def _tell_change(
+        self, opened: bool | None, policy: BreakerPolicy, request: Request, server_request_id: str | None
+    ) -> None:
         if opened is None:
             return
-        where = display_url(_origin(request.url))
-        facts = {"operation": request.operation, "request_id": request.options.get("request_id"), "server": where}
+        where, identity = display_url(_origin(request.url)), request.options.get("request_id")
+        ids = identified(identity, server_request_id)
+        facts = {
+            "operation": request.operation,
+            "request_id": identity,
+            "server_request_id": server_request_id,
+            "server": where,
+        }
         if opened:
-            line = "%s failed too often: it is left alone for %.3g s"
-            self._warn(line, where, policy.open_ms / 1000, event="breaker_opened", open_ms=policy.open_ms, **facts)
+            line = "%s failed too often: it is left alone for %.3g s%s"
+            self._warn(line, where, policy.open_ms / 1000, ids, event="breaker_opened", open_ms=policy.open_ms, **facts)
         else:
-            self._tell("%s works again", where, event="breaker_closed", **facts)
+            self._tell("%s works again%s", where, ids, event="breaker_closed", **facts)
 
 
 def tells_failure(error: LangCacheError) -> bool | None:
@@ -278,4 +288,6 @@ def _origin(url: str) -> str:
 @hookimpl(trylast=True)
 def langcache_call_middleware(settings: Settings) -> Middleware:
     """Stand around retries: what counts is what became of a call in the end."""
-    return CircuitBreaker(settings.breaker)
+    logger = settings.debug_logger
+    warn, tell = teller(logger, logging.WARNING), teller(logger, logging.INFO)
+    return CircuitBreaker(settings.breaker, warn=warn, tell=tell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections import deque
@@ -13,7 +14,7 @@ from ..config import UNSET, Settings, Unset
 from ..errors import DeadlineExceeded, LangCacheError, shorten
 from ..hookspecs import hookimpl
 from ..http import Request, Response
-from ..logs import INFORM, Tell, Teller
+from ..logs import INFORM, Tell, identified, teller
 from ..policies import RetryConfig, RetryPolicy
 from ..processes import PerProcess
 from ..steps import Middleware, Next, Steps, sleep
@@ -99,14 +100,17 @@ class Retry:
             raise
 
     def _tell_repetition(self, request: Request, error: LangCacheError, attempt: int, delay: float) -> None:
+        identity = request.options.get("request_id")
         self._tell(
-            "%s: %s; repeating it in %.3f s",
+            "%s: %s; repeating it in %.3f s%s",
             request.operation,
             _reason(error),
             delay,
+            identified(identity, error.request_id),
             event="retry",
             operation=request.operation,
-            request_id=request.options.get("request_id"),
+            request_id=identity,
+            server_request_id=error.request_id,
             attempt=attempt,
             status=error.status_code or None,
             error=type(error).__name__,
@@ -162,6 +166,4 @@ def _reason(error: LangCacheError) -> str:
 @hookimpl(trylast=True)
 def langcache_call_middleware(settings: Settings) -> Middleware:
     """Stand innermost among those that see a call once, so that they see what the last attempt gave."""
-    if settings.debug_logger is None:
-        return Retry(settings.retry_config)
-    return Retry(settings.retry_config, tell=Teller(settings.debug_logger))
+    return Retry(settings.retry_config, tell=teller(settings.debug_logger, logging.INFO))

@@ -143,12 +143,16 @@ def test_the_log_warns_of_a_circuit_that_opens_and_tells_when_it_closes(caplog: 
     middleware, request = CircuitBreaker(POLICY, clock), REQUEST.with_options(request_id="r1")
     with caplog.at_level(logging.INFO, "langcache"):
         for _ in range(3):
-            fail(begin(middleware, request), failure(503))
+            fail(begin(middleware, request), failure(503, {"X-Request-ID": "s1"}))
         clock.now = 1.0
         finish(begin(middleware, request), Response(200))
+    assert caplog.messages == [
+        "http://cache.example failed too often: it is left alone for 1 s [r1; the service's s1]",
+        "http://cache.example works again [r1]",
+    ]
     common = {"operation": "search", "request_id": "r1", "server": "http://cache.example"}
     assert [(record.levelno, fields_of(record)) for record in caplog.records] == [
-        (logging.WARNING, {"event": "breaker_opened", "open_ms": 1_000, **common}),
+        (logging.WARNING, {"event": "breaker_opened", "open_ms": 1_000, "server_request_id": "s1", **common}),
         (logging.INFO, {"event": "breaker_closed", **common}),
     ]
 

@@ -25,7 +25,7 @@ from langcache.errors import LangCacheError
 from langcache.middleware.fail_open import FailOpen
 from langcache.operations import CONVERSATIONAL_SEARCH, OPERATIONS, SEARCH
 from langcache_transports.testing import FakeTransport
-from tests.middleware.stepping import fail, failure, fields_of, finish
+from tests.middleware.stepping import Clock, fail, failure, fields_of, finish
 
 SERVICES = [
     *(failure(status) for status in (408, 424, 429, 500, 502, 503, 504, 599)),
@@ -49,11 +49,11 @@ CALLERS = [
 ]
 
 
-def asking(**options: Any) -> Request:
+def asking(operation: str = "search", **options: Any) -> Request:
     return Request(
         "POST",
         "http://cache.example/search",
-        operation="search",
+        operation=operation,
         options={"substitute": SEARCH.substitute, **options},
     )
 
@@ -91,6 +91,66 @@ def test_what_is_the_callers_is_raised(error: BaseException) -> None:
 
     steps = begin(FailOpen("miss", tell), asking())
     assert fail(steps, error) is error
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(111, "no vault: token=s3cret"), TimeoutError(), OSError()])
+def test_what_a_provider_cannot_reach_is_a_miss_too(error: OSError) -> None:
+    """A vault that is down is no reason for the program to be. The text is a stranger's, and is not told."""
+    lines: list[str] = []
+
+    def tell(line: str, *arguments: object, **facts: object) -> None:
+        lines.append(f"{line % arguments} {facts}")
+
+    steps = begin(FailOpen("miss", tell), asking(request_id="r1"))
+    with pytest.raises(StopIteration) as stop:
+        steps.throw(error)
+    assert stop.value.value.extensions == {"degraded": error, "attempts": None}
+    [line] = lines
+    assert line.startswith(f"search: not served, counted as a miss: {type(error).__name__} [r1]")
+    assert "s3cret" not in line
+
+
+@pytest.mark.parametrize("deadline_ms", [None, 10_000])
+def test_a_vault_that_is_down_takes_no_program_down(deadline_ms: float | None) -> None:
+    def vault() -> str:
+        raise ConnectionRefusedError("no vault")
+
+    cache = LangCache("http://cache.example", vault, "c", transport=FakeTransport(), deadline_ms=deadline_ms)
+    found = cache.search(prompt="p", on_failure="miss")
+    assert found.data == []
+    assert isinstance(found.metadata.degraded, ConnectionRefusedError)
+    assert (found.metadata.attempts, found.metadata.server_request_id) == (None, None)
+    assert found.metadata.request_id
+    assert cache.statistics().total.degraded == 1
+    with pytest.raises(ConnectionRefusedError):
+        cache.search(prompt="p")
+
+
+def test_an_outage_is_warned_of_once_a_minute_and_the_rest_is_told_in_detail() -> None:
+    clock, warnings, details = Clock(), list[str](), list[str]()
+
+    def warn(line: str, *arguments: object, **facts: object) -> None:
+        warnings.append(f"{line % arguments} {facts['suppressed']}")
+
+    def quiet(line: str, *arguments: object, **facts: object) -> None:
+        details.append(line % arguments)
+
+    middleware = FailOpen("miss", warn, quiet, clock)
+
+    def fall_back(times: int = 1, operation: str = "search") -> None:
+        for _ in range(times):
+            with pytest.raises(StopIteration):
+                begin(middleware, asking(operation)).throw(failure(503))
+
+    fall_back(1_000)
+    said = "search: not served, counted as a miss: APIError (503)"
+    assert (warnings, len(details), set(details)) == ([f"{said} None"], 999, {said})
+    fall_back(operation="set")
+    assert len(warnings) == 2, "of each operation"
+    clock.now = 60.0
+    fall_back(2)
+    assert warnings[2:] == [f"{said}; 999 more since the last warning 999"]
+    assert len(details) == 1_000
 
 
 @pytest.mark.parametrize("error", SERVICES, ids=repr)
@@ -167,6 +227,7 @@ def test_results_are_empty_and_tell_why(name: str, caplog: pytest.LogCaptureFixt
         "event": "degraded",
         "operation": name,
         "request_id": result.metadata.request_id,
+        "server_request_id": "theirs",
         "attempts": 1,
         "status": 503,
         "error": "APIError",
@@ -175,9 +236,12 @@ def test_results_are_empty_and_tell_why(name: str, caplog: pytest.LogCaptureFixt
 
 @pytest.mark.parametrize("name", NOTHING)
 def test_what_returns_nothing_goes_on_and_is_in_the_log(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    NOTHING[name](failing(on_failure="miss"))
-    [record] = caplog.records
-    assert record.getMessage().startswith(f"{name}: not served, counted as not done: APIError (503)")
+    """Each time: nothing else tells that something was not deleted."""
+    cache = failing(on_failure="miss")
+    for _ in range(3):
+        NOTHING[name](cache)
+    said = f"{name}: not served, counted as not done: APIError (503)"
+    assert [record.levelname for record in caplog.records if record.getMessage().startswith(said)] == ["WARNING"] * 3
 
 
 def test_health_is_never_excused() -> None:

@@ -193,6 +193,17 @@ def test_a_repetition_is_told_to_the_log(caplog: pytest.LogCaptureFixture) -> No
     ]
 
 
+def test_the_line_of_a_repetition_has_the_ids_of_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    """The service's own too, where it has sent one, for its operators to find the exchange by."""
+    steps = Retry(CONFIG, Clock(), least)(REQUEST.with_options(request_id="r1"), send)
+    next(steps)
+    with caplog.at_level(logging.INFO, "langcache"):
+        steps.throw(failure(503, {"X-Request-ID": "s1"}))
+    [record] = caplog.records
+    assert record.getMessage() == "search: status 503; repeating it in 0.100 s [r1; the service's s1]"
+    assert fields_of(record)["server_request_id"] == "s1"
+
+
 def test_the_log_has_the_facts_of_a_repetition_as_fields(caplog: pytest.LogCaptureFixture) -> None:
     steps = Retry(CONFIG, Clock(), least)(REQUEST.with_options(request_id="r1"), send)
     next(steps)

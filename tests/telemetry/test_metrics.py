@@ -13,11 +13,11 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from langcache import BreakerPolicy, LangCache, RetryPolicy, errors
+from langcache import BreakerPolicy, FunctionPlugin, LangCache, Request, Response, RetryPolicy, errors
 from langcache.telemetry import OpenTelemetry
 from langcache.telemetry.metrics import Circuits
 from langcache_transports.testing import FakeTransport
-from tests.telemetry.collecting import BUSY, HIT, MISS, Collected, cache_of
+from tests.telemetry.collecting import BUSY, HIT, MISS, Collected, attributes_of, cache_of
 
 CACHE = {"langcache.operation": "search", "langcache.cache_id": "c1"}
 SERIES = {
@@ -45,6 +45,38 @@ def test_hits_misses_errors_degraded_calls_and_retries_are_counted() -> None:
     assert found["langcache.retries"] == [(CACHE, 2)]
     assert found["langcache.errors"] == [({**CACHE, "error.type": "503"}, 1)]
     assert found["langcache.degraded"] == [({**CACHE, "error.type": "langcache.errors.ConnectError"}, 1)]
+
+
+def test_a_call_that_is_excused_for_its_provider_is_counted_as_degraded_and_not_as_an_error() -> None:
+    """Whatever the exception is, and in the spans too; the hooks of other plugins see the same."""
+    seen: list[object] = []
+
+    def watch(_: Request, response: Response) -> None:
+        seen.append(response.extensions["degraded"])
+
+    watching = FunctionPlugin(name="watching", after_call=watch)
+    collected = Collected()
+
+    def vault() -> str:
+        raise ConnectionRefusedError("no vault")
+
+    cache = LangCache(
+        "https://cache.example",
+        vault,
+        "c",
+        transport=FakeTransport(),
+        plugins=[collected.plugin(), watching],
+        order={"watching": "before:fail_open"},
+        on_failure="miss",
+    )
+    degraded = cache.search(prompt="p").metadata.degraded
+    assert isinstance(degraded, ConnectionRefusedError)
+    found = collected.metrics()
+    [(attributes, count)] = found["langcache.degraded"]
+    assert (attributes["error.type"], count) == ("ConnectionRefusedError", 1)
+    assert "langcache.errors" not in found
+    assert attributes_of(collected.span())["langcache.degraded"] is True
+    assert seen == [degraded]
 
 
 def test_the_duration_is_the_conventions_histogram_in_seconds() -> None:
