@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from .errors import ConfigurationError
+from .http import header_value_problem
 from .logs import WARN
 from .secret import Secret, SecretText, hidden, wrong_type
 
@@ -64,9 +65,10 @@ class KeyFile:
     """A key provider that reads the key from a file, and reads it again when the file changes.
 
     It looks at the file before every attempt, which costs microseconds, so that a rotated key is used at once. White
-    space around the key is left out. A file that cannot be read, or is empty, while it is replaced leaves the last key
-    in use, and the logger ``langcache`` warns, of each reason once until the file is well again; where there was no
-    key yet, ConfigurationError names the file. Threads share it.
+    space around the key is left out, and so is a byte order mark before it. A file that cannot be read, is empty, or
+    holds what cannot be sent as a key, such as two lines, while it is replaced leaves the last key in use, and the
+    logger ``langcache`` warns, of each reason once until the file is well again; where there was no key yet,
+    ConfigurationError names the file. Threads share it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -108,6 +110,9 @@ class KeyFile:
             raise ValueError("it is not UTF-8")
         if not key.get_secret_value():
             raise ValueError("it is empty")
+        problem = header_value_problem(key.get_secret_value())
+        if problem is not None:
+            raise ValueError(f"the key in it {problem}")
         return key
 
     def _warn(self, reason: str) -> None:
@@ -126,6 +131,6 @@ class KeyFile:
 def _decoded(content: bytes) -> Secret | None:
     """Return the key in a file's content, or None where it is no text: the error itself would hold the content."""
     try:
-        return Secret(content.decode().strip())
+        return Secret(content.decode("utf-8-sig").strip())
     except UnicodeDecodeError:
         return None

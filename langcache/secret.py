@@ -6,7 +6,7 @@ longer than everything else that a client needs before its first call.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class SecretText(Protocol):
 
 
 class Secret:
-    """A text that its ``repr`` does not show."""
+    """A text that its ``repr`` does not show. It cannot be pickled, since whoever has the pickle could read it."""
 
     __slots__ = ("_value",)
 
@@ -36,6 +36,15 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A secret cannot be pickled: the pickle would show it; pickle where it comes from instead")
 
     def __str__(self) -> str:
         return "**********"

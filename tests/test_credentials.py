@@ -133,6 +133,13 @@ def test_white_space_around_the_key_is_left_out(path: Path, text: str) -> None:
     assert KeyFile(path)() == KeyFile(str(path))() == K1
 
 
+@pytest.mark.parametrize("text", ["k1", "k1\r\n"])
+def test_a_byte_order_mark_is_no_part_of_the_key(path: Path, text: str) -> None:
+    """Editors of Windows write one."""
+    path.write_text(text, encoding="utf-8-sig")
+    assert KeyFile(path)() == K1
+
+
 def test_the_file_is_read_once_for_as_long_as_it_looks_the_same(path: Path) -> None:
     key_file = KeyFile(path)
     assert key_file() is key_file()
@@ -218,6 +225,18 @@ def not_text(path: Path) -> None:
     path.write_bytes(b"s3cret\xff")
 
 
+def nul(path: Path) -> None:
+    path.write_bytes(b"s3cret\0\0\0")
+
+
+def two_lines(path: Path) -> None:
+    path.write_text("s3cret\ns3cret too\n")
+
+
+def utf_16(path: Path) -> None:
+    path.write_bytes("s3cret".encode("utf-16-le"))
+
+
 def a_directory(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -241,6 +260,9 @@ unusable = pytest.mark.parametrize(
         (missing, "No such file or directory"),
         (empty, "it is empty"),
         (not_text, "it is not UTF-8"),
+        (nul, "the key in it contains U+0000 at position 6, which HTTP headers cannot carry"),
+        (two_lines, "the key in it contains a line break at position 6 of 17; strip it"),
+        (utf_16, "the key in it contains U+0000 at position 1, which HTTP headers cannot carry"),
         (a_directory, "Is a directory"),
         (a_loop, "Too many levels of symbolic links"),
         (under_a_file, "Not a directory"),

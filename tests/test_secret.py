@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from unittest.mock import Mock
 
 import pytest
 from pydantic import SecretBytes, SecretStr
 
+from langcache import Credential
 from langcache.secret import Secret, hidden, is_secret, revealed, wrong_type
 
 
@@ -22,6 +24,20 @@ def test_secrets_are_values() -> None:
     assert Secret("a") == Secret("a") == copy.deepcopy(Secret("a"))
     assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
     assert Secret("a") != "a"
+
+
+@pytest.mark.parametrize("value", [Secret("s3cret"), Credential("s3cret"), [Credential("s3cret", 1_000)]], ids=repr)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_secret_is_not_pickled(value: object, protocol: int) -> None:
+    """The pickle would have it in plain, on a disk or in a queue."""
+    with pytest.raises(TypeError, match="A secret cannot be pickled") as caught:
+        pickle.dumps(value, protocol)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [Secret("s3cret"), Credential("s3cret", 1_000)], ids=repr)
+def test_a_secret_is_copied(value: object) -> None:
+    assert copy.copy(value) == copy.deepcopy(value) == value
 
 
 def test_what_is_hidden_is_hidden_once_and_what_holds_no_key_is_not() -> None:
