@@ -119,3 +119,53 @@ def test_what_is_part_of_the_path_is_encoded(transport: str, piece: str, line: s
     assert request.url.isprintable()
     assert " " not in request.url
     assert request.url.count("/") == "/v1/caches/c/entries/e".count("/")
+
+
+# What would lead a call to another cache, or to another endpoint, and what the service is sent in its place.
+IDS = {
+    "..": "%2E%2E",
+    ".": "%2E",
+    "../other": "..%2Fother",
+    "c/entries/search": "c%2Fentries%2Fsearch",
+    "c\\..\\other": "c%5C..%5Cother",
+    "c?x=1": "c%3Fx%3D1",
+    "c#x": "c%23x",
+    "c;x=1": "c%3Bx%3D1",
+    "%2e%2e": "%252e%252e",
+    "%2F": "%252F",
+    "c%00": "c%2500",
+    "http://other.example/": "http%3A%2F%2Fother.example%2F",
+    "@other.example": "%40other.example",
+    " ": "%20",
+    "\u00fc": "%C3%BC",
+    "\u2025/": "%E2%80%A5%2F",
+}
+
+
+@pytest.mark.parametrize("name", IDS)
+@every_transport
+def test_a_cache_id_leads_to_no_other_cache_and_no_other_endpoint(transport: str, name: str) -> None:
+    """It is one segment of the path, encoded, whatever it contains; the library between changes nothing of it."""
+    with FaultServer(done) as server:
+        delete(server.url, transport, {"cache_id": name}, {"entry_id": name})
+        [request] = server.requests
+    assert request.url == f"/v1/caches/{IDS[name]}/entries/{IDS[name]}"
+
+
+@pytest.mark.parametrize(
+    ("cache_id", "said"),
+    [
+        ("", "No cache id"),
+        ("c\ud800", "cache_id contains a lone surrogate at position 1"),
+        (5, "cache_id must be a string, not int"),
+        (b"c", "cache_id must be a string, not bytes"),
+        (["c"], "cache_id must be a string, not list"),
+    ],
+)
+@every_transport
+def test_a_cache_id_that_no_path_can_carry_is_refused_before_anything_is_sent(
+    transport: str, cache_id: Any, said: str
+) -> None:
+    with FaultServer(done) as server, pytest.raises(errors.ConfigurationError, match=said):
+        delete(server.url, transport, {"cache_id": cache_id}, {})
+    assert server.connections == 0

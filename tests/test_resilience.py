@@ -27,7 +27,7 @@ from langcache import (
     errors,
     hookimpl,
 )
-from langcache_transports.testing import Connection, Conversation, FaultServer, faults
+from langcache_transports.testing import Connection, Conversation, FakeTransport, FaultServer, faults
 
 NO_ENTRIES = faults.response(b'{"data":[]}')
 BUSY = faults.response(b"{}", status="503 Service Unavailable")
@@ -300,3 +300,122 @@ def test_a_cancelled_call_leaves_nothing_behind() -> None:
         with cache_of(server, breaker=BreakerPolicy(), retry_config=RetryPolicy()) as cache:
             asyncio.run(main(cache, server))
         assert len(server.requests) == 2
+
+
+# A part of one's own in the place of a built-in one: what is promised then is the plugin's
+
+
+class Own:
+    """A plugin that has one middleware for calls, made of a function."""
+
+    name = "own"
+
+    def __init__(self, middleware: Middleware) -> None:
+        self._middleware = middleware
+
+    @hookimpl
+    def langcache_call_middleware(self) -> Middleware:
+        """Return it."""
+        return self._middleware
+
+
+def replaced(name: str, middleware: Middleware, service: Any, **arguments: Any) -> LangCache:
+    """Return a client with `middleware` at the place of the built-in part of that name, which is left out."""
+    place = {"deadline": "before:circuit_breaker", "circuit_breaker": "before:retry", "fail_open": "after:statistics"}
+    order = {"own": place[name]} if name in place else {"own": "before:statistics"}
+    cache = LangCache(
+        "http://cache.example",
+        "k",
+        "c",
+        transport=FakeTransport(service),
+        plugins=[Own(middleware)],
+        without=[name],
+        order=order,
+        **arguments,
+    )
+    assert f" {name} " not in cache.explain()
+    assert " own " in cache.explain()
+    return cache
+
+
+def busy(_: Request) -> Response:
+    return Response(503)
+
+
+def test_a_deadline_of_ones_own_takes_the_place_of_the_built_in_one() -> None:
+    """It bounds what is inside of it as it likes, and the built-in one does nothing any more."""
+
+    def own(request: Request, call_next: Next) -> Steps[Response]:
+        if request.options["deadline"] is not None:
+            raise errors.DeadlineExceeded("own: no call may have a deadline")
+        return (yield from call_next(request))
+
+    cache = replaced("deadline", own, busy, retry_config=RetryPolicy(initial_ms=0))
+    error, _ = failed(lambda: cache.search(prompt="p"))
+    assert (error.status_code, error.attempts) == (503, 3)
+    error, _ = failed(lambda: cache.search(prompt="p", deadline_ms=10_000))
+    assert isinstance(error, errors.DeadlineExceeded)
+    assert str(error) == "own: no call may have a deadline"
+
+
+def test_a_circuit_breaker_of_ones_own_takes_the_place_of_the_built_in_one() -> None:
+    """It counts calls and not attempts, as that does, and fail-open excuses what it raises."""
+
+    class Trip:
+        is_open = False
+
+        def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
+            if self.is_open:
+                raise errors.CircuitOpen("own: open")
+            try:
+                return (yield from call_next(request))
+            except errors.LangCacheError:
+                self.is_open = True
+                raise
+
+    cache = replaced("circuit_breaker", Trip(), busy, breaker=BreakerPolicy(), retry_config=RetryPolicy(initial_ms=0))
+    assert failed(lambda: cache.search(prompt="p"))[0].attempts == 3
+    assert isinstance(failed(lambda: cache.search(prompt="p"))[0], errors.CircuitOpen)
+    assert isinstance(cache.search(prompt="p", on_failure="miss").metadata.degraded, errors.CircuitOpen)
+
+
+def test_a_fail_open_of_ones_own_takes_the_place_of_the_built_in_one() -> None:
+    """It may excuse what the built-in one does not, with an answer of its own."""
+
+    def own(request: Request, call_next: Next) -> Steps[Response]:
+        try:
+            return (yield from call_next(request))
+        except errors.LangCacheError as error:
+            return Response(200, {}, request.options["substitute"](request), extensions={"degraded": error})
+
+    cache = replaced("fail_open", own, lambda request: Response(404), on_failure="raise")
+    found = cache.search(prompt="p")
+    assert found.data == []
+    assert isinstance(found.metadata.degraded, errors.NotFoundError)
+    assert cache.statistics().total.degraded == 1
+
+
+def test_an_identity_of_ones_own_takes_the_place_of_the_built_in_one() -> None:
+    """Its id is sent, is on results and errors, and in the lines of the log."""
+    sent: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        sent.append(request)
+        return Response(503 if len(sent) == 2 else 200, {}, b'{"data": []}')
+
+    def own(request: Request, call_next: Next) -> Steps[Response]:
+        request = request.with_options(request_id="own 1").with_headers({"X-Trace": "own 1"})
+        try:
+            response = yield from call_next(request)
+        except errors.LangCacheError as error:
+            error.client_request_id = "own 1"
+            raise
+        return response.with_extensions(request_id="own 1")
+
+    cache = replaced("identity", own, answer)
+    assert cache.search(prompt="p").metadata.request_id == "own 1"
+    error, _ = failed(lambda: cache.search(prompt="p"))
+    assert error.client_request_id == "own 1"
+    assert cache.search(prompt="p", on_failure="miss").metadata.request_id == "own 1"
+    assert {request.headers["X-Trace"] for request in sent} == {"own 1"}
+    assert not any("X-Request-ID" in request.headers for request in sent)

@@ -27,6 +27,8 @@ from pydantic import SecretStr
 
 from langcache import BreakerPolicy, Credential, KeyFile, LangCache, RetryPolicy, WireLog, errors
 from langcache.audit import Audit
+from langcache.config import UNSET
+from langcache.pipeline import CallOptions
 from langcache_transports.testing import FakeTransport, FaultServer, ForwardProxy, faults
 from tests.audit.recording import Kept
 from tests.telemetry.collecting import Collected
@@ -597,3 +599,9 @@ def test_a_client_is_not_pickled_or_copied_with_its_key() -> None:
         with pytest.raises(TypeError, match="make a new one") as caught:
             copied(client)
         assert CANARY not in repr(caught.value)
+
+
+def test_the_options_of_a_call_show_no_credential_of_an_unchecked_url() -> None:
+    """A traceback shows what its frames hold."""
+    options = CallOptions(UNSET, f"http://user:{CANARY}@cache.example", None, {"X-Key": CANARY})
+    assert CANARY not in repr(options)
