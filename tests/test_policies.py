@@ -31,7 +31,7 @@ class Asynchronous:
         raise AssertionError("never run")
 
 
-def of_three(first: object, error: object, request: object) -> bool:
+def of_many(first: object, error: object, request: object) -> bool:
     raise AssertionError("never called")
 
 
@@ -60,9 +60,9 @@ RETRY: list[tuple[dict[str, Any], str]] = [
         "not: too many positional arguments",
     ),
     (
-        {"retry_if": lambda a, b, c: True},
-        "retry_if must take an error and a request, and tests.test_policies.<lambda>"
-        "(a, b, c) does not: missing a required argument: 'c'",
+        {"retry_if": of_many},
+        "retry_if must take an error and a request, and tests.test_policies.of_many(first: 'object', error: 'object', "
+        "request: 'object') -> 'bool' does not: missing a required argument: 'request'",
     ),
     ({"burst": 10**400}, "burst must be a whole number of 1000000000 or less"),
     ({"max_attempts": 10**400}, "max_attempts must be a whole number of 1000000000 or less"),
@@ -163,7 +163,14 @@ def test_a_strategy_that_is_not_known_is_told_once(caplog: pytest.LogCaptureFixt
     ]
 
 
-@pytest.mark.parametrize("predicate", [max, functools.partial(of_three, 1), Mock(), lambda *both: None])
+def of_any(*both: object) -> None:
+    raise AssertionError("never called")
+
+
+BINARY: list[Any] = [max, functools.partial(of_many, 1), Mock(), of_any]
+
+
+@pytest.mark.parametrize("predicate", BINARY)
 def test_a_predicate_may_be_whatever_takes_an_error_and_a_request(predicate: Any) -> None:
     assert RetryPolicy(retry_if=predicate).retry_if is predicate
 

@@ -388,7 +388,7 @@ def test_a_fail_open_of_ones_own_takes_the_place_of_the_built_in_one() -> None:
         except errors.LangCacheError as error:
             return Response(200, {}, request.options["substitute"](request), extensions={"degraded": error})
 
-    cache = replaced("fail_open", own, lambda request: Response(404), on_failure="raise")
+    cache = replaced("fail_open", own, [Response(404)])
     found = cache.search(prompt="p")
     assert found.data == []
     assert isinstance(found.metadata.degraded, errors.NotFoundError)

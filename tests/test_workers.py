@@ -239,7 +239,7 @@ class Hanging:
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
-    monkeypatch.setattr(workers, "_abandoned", PerProcess(set))
+    monkeypatch.setattr(workers, "_abandoned", PerProcess(set[Future[Any]]))
     monkeypatch.setattr(workers, "MOST_ABANDONED", 3)
     work = Hanging()
     yield work

@@ -232,7 +232,10 @@ async def asynchronous(error: LangCacheError, request: Request) -> bool:
 
 def test_a_predicate_that_returns_a_coroutine_is_refused() -> None:
     """It is true, whatever it would say, and everything would be repeated; it is closed, or Python would warn of it."""
-    predicate: Any = lambda error, request: asynchronous(error, request)  # noqa: E731
+
+    def predicate(error: LangCacheError, request: Request) -> Any:
+        return asynchronous(error, request)
+
     with pytest.raises(ConfigurationError, match="not coroutine"):
         delay(failure(503), RetryPolicy(retry_if=predicate))
 

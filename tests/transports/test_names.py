@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ def test_where_too_many_look_ups_hang_no_more_are_begun(
     make: Make, look_up: LookUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each holds a thread, for as long as the system takes; the call fails at once, and nothing was sent."""
-    monkeypatch.setattr(workers, "_abandoned", PerProcess(set))
+    monkeypatch.setattr(workers, "_abandoned", PerProcess(set[Future[Any]]))
     monkeypatch.setattr(workers, "MOST_ABANDONED", 2)
     look_up.answers.clear()
     transport = make(TransportOptions())
