@@ -170,9 +170,9 @@ KNOWN: tuple[Known, ...] = (
     Known(
         "checked-arguments",
         "Arguments that cannot work are refused before anything is sent, in words and as a ValueError: a `retries` "
-        "or `retry_config` that is neither a RetryPolicy nor a RetryConfig, a `timeout_ms` that is no possible number "
-        "of milliseconds, a key, cache id or header that is no text or that HTTP cannot carry, a threshold of NaN, a "
-        "lone surrogate.",
+        "or `retry_config` that is neither a RetryPolicy nor a RetryConfig or cannot work, a `timeout_ms` that is no "
+        "possible number of milliseconds, a key, cache id or header that is no text or that HTTP cannot carry, a "
+        "threshold of NaN, a lone surrogate.",
         "The official SDK ignores a wrong `retries`, sends what is no JSON, or fails in the HTTP library with an "
         "error of its.",
         (
