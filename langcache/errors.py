@@ -21,7 +21,7 @@
     |   |   |-- ConnectTimeout             no connection in time: nothing was sent
     |   |   |-- ReadTimeout                no complete answer in time
     |   |   |-- WriteTimeout               the request could not be sent in time
-    |   |   |-- PoolTimeout                no connection became free in time: nothing was sent
+    |   |   |-- PoolTimeout                no connection or thread was free in time: nothing was sent
     |   |   `-- DeadlineExceeded           the call as a whole took longer than it may
     |   |-- CircuitOpen                    the service failed too often and is left alone: nothing was sent
     |   |-- ProxyError                     the proxy refused or failed: nothing was sent
@@ -424,7 +424,7 @@ class WriteTimeout(TimeoutException):
 
 
 class PoolTimeout(TimeoutException):
-    """No connection became free in time, so nothing was sent."""
+    """No connection, or no thread, was free in time, so nothing was sent."""
 
     nothing_sent = True
 

@@ -95,8 +95,10 @@ class Retry:
         try:
             return schedule.delay(Failure(error, request, previous.count, now - start, left))
         except LangCacheError as wrong:
-            previous.append(error)
-            previous.tell(wrong, previous.count, now - start)
+            attempts = previous.count + 1
+            if wrong is not error:
+                previous.append(error)
+            previous.tell(wrong, attempts, now - start)
             raise
 
     def _tell_repetition(self, request: Request, error: LangCacheError, attempt: int, delay: float) -> None:

@@ -29,6 +29,7 @@ from langcache.errors import (
     ResponseValidationError,
     WriteError,
     WriteTimeout,
+    error_for,
 )
 from langcache.middleware.retry import MOST_PREVIOUS, Retry
 from langcache.middleware.schedules import Budget, Failure, PolicySchedule, SharedBudget, SpecifiedSchedule
@@ -356,6 +357,20 @@ def test_a_deadline_that_ends_a_wait_tells_of_the_attempts_before() -> None:
     error = DeadlineExceeded("over", "sleep")
     assert fail(steps, error) is error
     assert (error.attempts, error.elapsed, error.previous) == (1, 0.5, (first,))
+
+
+def test_a_predicate_may_raise_the_failure_itself() -> None:
+    """It is whole then, as one that is not repeated is."""
+
+    def predicate(error: LangCacheError, request: Request) -> bool:
+        raise error
+
+    body = b"x" * (2 * LONGEST_MESSAGE)
+    steps = Retry(RetryPolicy(retry_if=predicate), Clock())(SEARCH, send)
+    next(steps)
+    error = error_for(Response(503, {}, body))
+    assert fail(steps, error) is error
+    assert (error.attempts, error.previous, error.body) == (1, (), body.decode())
 
 
 def test_a_providers_exception_tells_what_the_attempt_before_ended_with() -> None:
