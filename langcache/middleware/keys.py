@@ -170,9 +170,12 @@ class Keys:
             raise
 
     def _enter(self, flight: _Flight) -> bool:
-        """Note that a thread is in the provider; say False where nobody wants to know any more what comes of it."""
+        """Note that a thread is in the provider; say False where nobody waits for what comes of it any more.
+
+        Who has asked still does where the others have given the flight up.
+        """
         with self._lock:
-            if flight.has_landed:
+            if not flight.holders:
                 return False
             flight.holders += 1
             return True

@@ -404,6 +404,17 @@ def test_what_a_flight_brings_that_was_given_up_is_for_its_call_alone() -> None:
     assert (hanging.key, others[0].key, Call(keys).key) == (K1, K2, K2)
 
 
+def test_a_question_that_begins_after_its_flight_was_given_up_is_still_its_calls() -> None:
+    """An event loop that was held up for so long, say: the call has a key, and does not go without one."""
+    clock = Clock()
+    keys = keys_of(Provider(Credential("k1"), Credential("k2")), clock)
+    late = Call(keys)
+    clock.now = LONGEST_FLIGHT
+    Call(keys).ask()
+    late.ask()
+    assert (late.key, Call(keys).key) == (K2, K1)
+
+
 def test_a_wait_that_ends_too_soon_is_gone_on_with() -> None:
     """A clock may round, or be set."""
     keys = keys_of(Provider(Credential("k1")))
