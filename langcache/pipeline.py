@@ -50,7 +50,7 @@ from .policies import BreakerPolicy, OnFailure
 from .processes import PerProcess
 from .steps import compose, run, run_async
 from .transport import AsyncTransport, Transport, TransportOptions
-from .workers import in_thread, result_of_async
+from .workers import once_in_thread, result_of_async
 
 if TYPE_CHECKING:
     from .counters import Counters
@@ -133,7 +133,7 @@ class Pipeline:
                 operation.model  # noqa: B018 - it loads
             return transport
 
-        return await result_of_async(in_thread(load), None)
+        return await result_of_async(once_in_thread(load), None)
 
     def statistics(self) -> models.Statistics:
         """Return what became of the calls so far."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from .errors import ClientClosedError, PoolTimeout
@@ -124,6 +125,17 @@ def in_thread(work: Callable[[], T]) -> Future[T]:
     """Do `work` in a thread, in a copy of the caller's context, and return the future of its result."""
     context = contextvars.copy_context()
     return _of_process.get().submit(lambda: context.run(work))
+
+
+def once_in_thread(work: Callable[[], T]) -> Future[T]:
+    """Do `work` in a thread that ends with it, in a copy of the caller's context; in the caller's where none starts."""
+    future: Future[T] = Future()
+    perform = partial(_perform, future, partial(contextvars.copy_context().run, work))
+    try:
+        threading.Thread(target=perform, name="langcache-once", daemon=True).start()
+    except RuntimeError:  # the system has no more threads, or the interpreter ends
+        perform()
+    return future
 
 
 def bounded(work: Callable[[], T], seconds: float) -> T:

@@ -25,6 +25,7 @@ from langcache.workers import (
     bounded_async,
     in_thread,
     is_async,
+    once_in_thread,
     result_of,
     result_of_async,
 )
@@ -584,3 +585,28 @@ def test_a_task_that_waits_too_long_leaves_the_future_alone() -> None:
         run(result_of_async(future, 0.01))
     assert future.running()
     future.set_exception(LookupError("when the loop is closed"))
+
+
+def test_a_thread_of_its_own_ends_with_its_work_and_has_the_callers_context() -> None:
+    """It is not one of those that wait for more work."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    variable.set("the caller's")
+    seen: list[threading.Thread] = []
+
+    def work() -> str:
+        seen.append(threading.current_thread())
+        return variable.get()
+
+    assert once_in_thread(work).result(10) == "the caller's"
+    [thread] = seen
+    assert thread is not threading.current_thread()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_where_no_thread_starts_the_work_is_done_in_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert once_in_thread(threading.get_ident).result(0) == threading.get_ident()

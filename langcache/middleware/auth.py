@@ -20,7 +20,7 @@ from ..config import Settings, api_key_from_environment
 from ..credentials import ApiKey, KeyProvider
 from ..errors import AuthenticationError, ConfigurationError, describe
 from ..hookspecs import hookimpl
-from ..http import Request, Response, header_value_problem
+from ..http import Headers, Request, Response, header_value_problem
 from ..processes import PerProcess
 from ..secret import Secret, revealed
 from ..steps import Middleware, Next, Steps
@@ -46,6 +46,8 @@ class BearerAuth:
         self._keys = None if isinstance(key, Secret) else PerProcess(partial(Keys, key, clock))
         self._required = required
         self._clock = clock
+        self._header: Headers | None = None
+        """The header of a key that is always the same."""
 
     def options(self) -> Mapping[str, object]:
         """Return what `explain` shows: where the key comes from, and never the key."""
@@ -65,7 +67,7 @@ class BearerAuth:
             return (yield from call_next(request))
         begun = self._clock()
         try:
-            return (yield from call_next(_authorized(request, key)))
+            return (yield from call_next(self._authorized(request, key)))
         except AuthenticationError:
             took = self._clock() - begun
             other = yield from self._ask(refused=key)
@@ -74,21 +76,24 @@ class BearerAuth:
         if request.timeout is not None:  # both exchanges are one attempt
             request = request.with_timeout(max(request.timeout - took, 0.001))
         try:
-            return (yield from call_next(_authorized(request, other)))
+            return (yield from call_next(self._authorized(request, other)))
         except AuthenticationError:
             if self._keys is not None:
                 self._keys.get().give_up(other)
             raise
+
+    def _authorized(self, request: Request, key: Secret) -> Request:
+        if key is not self._fixed:  # a provider's is kept by nobody, unless the provider allows it
+            return request.with_headers({"Authorization": authorization(key)})
+        if self._header is None:
+            self._header = Headers({"Authorization": authorization(key)})
+        return request.with_headers(self._header)
 
     def _ask(self, refused: Key = None) -> Steps[Key]:
         """Return the key for an attempt, or for one after the service has `refused` a key."""
         if self._keys is None:
             return self._fixed
         return (yield from self._keys.get().ask(refused))
-
-
-def _authorized(request: Request, key: Secret) -> Request:
-    return request.with_headers({"Authorization": authorization(key)})
 
 
 def authorization(key: ApiKey) -> str:
