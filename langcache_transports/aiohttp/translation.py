@@ -17,7 +17,7 @@ from langcache.causes import behind, forget_variables
 from langcache.http import Request, display_url
 from langcache.tls import TLSConfig, explain_tls_error
 
-from .connections import Exchange
+from .connections import Exchange, Wire
 
 _LONGEST_REASON = 500
 
@@ -65,7 +65,7 @@ def translated(
         again = type(error)(named(request, str(error)))
         again.retryable = error.retryable
         return again
-    kind = _kind(error, exchange)
+    kind = _kind(error, exchange, tls)
     said = explain_tls_error(error, tls) if kind is errors.ConnectError else None
     if proxy is not None and _is_of(proxy, error):
         kind, said = errors.ProxyError, said and f"at the proxy: {said}"
@@ -75,16 +75,26 @@ def translated(
     return ours
 
 
-def _kind(error: BaseException, exchange: Exchange) -> type[errors.LangCacheError]:
+def _kind(error: BaseException, exchange: Exchange, tls: TLSConfig) -> type[errors.LangCacheError]:
     kind = next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
     wire = exchange.wire
     if wire is None:
         return errors.ConnectTimeout if kind is errors.ReadTimeout else kind
     if isinstance(error, aiohttp.ClientPayloadError) and isinstance(wire.failure, HttpProcessingError):
         return errors.RemoteProtocolError
-    if kind is errors.ReadError and not wire.received and "ALERT" in str(getattr(error.__cause__, "reason", "")):
-        return errors.ConnectError  # TLS 1.3: a server refuses a certificate when for the client the handshake is over
+    if kind is errors.ReadError and _is_refusal(error, wire, tls):
+        return errors.ConnectError
     return kind
+
+
+def _is_refusal(error: BaseException, wire: Wire, tls: TLSConfig) -> bool:
+    """Say whether the server refused our certificate: in TLS 1.3 it does when for the client the handshake is over.
+
+    It does so in the place of the first answer. Any other alert says nothing of what became of the request.
+    """
+    is_first = not wire.served and not wire.received
+    is_alert = "ALERT" in str(getattr(error.__cause__, "reason", ""))
+    return is_first and is_alert and explain_tls_error(error, tls) is not None
 
 
 def _is_of(proxy: URL, error: BaseException) -> bool:

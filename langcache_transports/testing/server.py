@@ -32,6 +32,15 @@ class Connection:
         self._server = server
         self._socket = raw
         self._received = b""
+        self._read = self.receive
+
+    def read_from(self, source: Callable[[], bytes]) -> None:
+        """Take requests from `source`, which returns the next bytes, or none at the end, and not as they come."""
+        self._read = source
+
+    def receive(self) -> bytes:
+        """Return the next bytes as they come, or none where the caller hung up."""
+        return self._socket.recv(65536)
 
     def request(self) -> Request | None:
         """Read one request, remember it in the server's `requests` and return it, or None where the caller hung up.
@@ -77,7 +86,7 @@ class Connection:
         return found
 
     def _receive(self) -> bool:
-        piece = self._socket.recv(65536)
+        piece = self._read()
         self._received += piece
         return bool(piece)
 

@@ -49,14 +49,18 @@ Build = Callable[..., Transport]
 Start = Callable[..., FaultServer]
 
 
-def asking(server: FaultServer, method: str = "GET", **fields: Any) -> Request:
-    """Return a request with secrets that no message may show; a GET counts as idempotent, and a POST does not."""
+def asking(server: FaultServer, method: str = "GET", scheme: str | None = None, **fields: Any) -> Request:
+    """Return a request with secrets that no message may show; a GET counts as idempotent, and a POST does not.
+
+    `scheme` is for the URL, where it is not the server's.
+    """
+    url = server.url if scheme is None else f"{scheme}:{server.url.partition(':')[2]}"
     headers = {"Authorization": f"Bearer {SECRET_HEADER}", **fields.pop("headers", {})}
     fields.setdefault("timeout", 10.0)
     fields.setdefault("idempotent", method == "GET")
     if method == "POST":
         fields.setdefault("content", b'{"prompt":"p"}')
-    return Request(method, f"{server.url}/v1/caches/c?key={SECRET_QUERY}", headers, **fields)
+    return Request(method, f"{url}/v1/caches/c?key={SECRET_QUERY}", headers, **fields)
 
 
 class Promises:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
 from langcache import errors
@@ -9,6 +11,7 @@ from langcache.http import Request
 from langcache.tls import TLSConfig
 
 from .. import faults
+from ..broken_tls import breaking_tls
 from ..certificates import Certificates
 from ..server import Connection
 from .base import Build, Promises, Start, asking, content_of, failure
@@ -70,6 +73,21 @@ class Encryption(Promises):
         server = start(faults.close_within_body, ssl_context=certificates.server_context())
         transport = build("tls", tls=TLSConfig(ca=certificates.ca))
         failure(transport, asking(server, "POST"), errors.ReadError)
+        assert len(server.requests) == 1
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+    @pytest.mark.parametrize("alert", [False, True], ids=["a broken record", "an alert"])
+    def test_tls_that_breaks_in_the_place_of_the_answer_is_a_read_error(
+        self, build: Build, start: Start, certificates: Certificates, version: ssl.TLSVersion, alert: bool
+    ) -> None:
+        """The server has read the request, and may have done what it asks for."""
+        self.needs("tls")
+        context = certificates.server_context()
+        context.maximum_version = version
+        server = start(breaking_tls(context, alert=alert))
+        transport = build("tls", tls=TLSConfig(ca=certificates.ca))
+        error = failure(transport, asking(server, "POST", scheme="https"), errors.ReadError)
+        assert error.nothing_sent is False
         assert len(server.requests) == 1
 
     def test_the_timeout_is_the_whole_attempts_under_tls(
