@@ -16,7 +16,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec
 from urllib.parse import urlsplit
@@ -36,67 +35,19 @@ from langcache_transports.embedded import DataPlane
 from langcache_transports.supplied import HttpxClient, RequestsSession, Urllib3Pool, langcache_transport
 from langcache_transports.testing import Certificates, FaultServer, ForwardProxy, faults
 from tests.local_server import LocalServer
+from tests.transports.supplying import (
+    CUSTOM,
+    MAKERS,
+    WrappedAsyncClient,
+    WrappedClient,
+    call,
+    every_kind,
+    every_library,
+    secured,
+    through,
+)
 
 NO_ENTRIES = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
-CUSTOM = {"X-Custom-Header": "someValue"}
-
-AUTHORITIES = ssl.create_default_context()
-"""What httpx's clients are given, each of which would read the authorities anew: that takes longer than most tests."""
-
-
-class WrappedClient(HttpClient):
-    """A wrapper as the specification describes it, for sync calls."""
-
-    client: httpx.Client
-
-    def __init__(self, client: httpx.Client) -> None:
-        self.client = client
-
-    def send(self, request: Any, *, stream: bool = False, auth: Any = None, follow_redirects: Any = False) -> Any:
-        request.headers["Client-Level-Header"] = "added by client"
-        return self.client.send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
-
-    def build_request(self, method: str, url: Any, **arguments: Any) -> Any:
-        return self.client.build_request(method, url, **arguments)
-
-    def close(self) -> None:
-        self.client.close()
-
-
-class WrappedAsyncClient(AsyncHttpClient):
-    """The same for async calls."""
-
-    client: httpx.AsyncClient
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self.client = client
-
-    async def send(self, request: Any, *, stream: bool = False, auth: Any = None, follow_redirects: Any = False) -> Any:
-        request.headers["Client-Level-Header"] = "added by client"
-        return await self.client.send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
-
-    def build_request(self, method: str, url: Any, **arguments: Any) -> Any:
-        return self.client.build_request(method, url, **arguments)
-
-    async def aclose(self) -> None:
-        await self.client.aclose()
-
-
-def with_headers(session: requests.Session, headers: Mapping[str, str]) -> requests.Session:
-    session.headers.update(headers)
-    return session
-
-
-MAKERS: dict[str, Callable[[Mapping[str, str]], Any]] = {
-    "httpx": lambda headers: httpx.Client(headers=headers, verify=AUTHORITIES),
-    "httpx wrapper": lambda headers: WrappedClient(httpx.Client(headers=headers, verify=AUTHORITIES)),
-    "requests": lambda headers: with_headers(requests.Session(), headers),
-    "urllib3": lambda headers: urllib3.PoolManager(headers=headers),
-    "async httpx": lambda headers: httpx.AsyncClient(headers=headers, verify=AUTHORITIES),
-    "async httpx wrapper": lambda headers: WrappedAsyncClient(httpx.AsyncClient(headers=headers, verify=AUTHORITIES)),
-    # aiohttp keeps the cookies of an IP address only where it is told to.
-    "async aiohttp": lambda headers: aiohttp.ClientSession(headers=headers, cookie_jar=aiohttp.CookieJar(unsafe=True)),
-}
 
 
 @contextmanager
@@ -120,57 +71,6 @@ def closing_listener() -> Generator[tuple[str, list[None]], None, None]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", connections
         listener.shutdown(socket.SHUT_RDWR)
     thread.join()
-
-
-Prepare = Callable[[Any], object]
-
-
-def call(
-    kind: str,
-    server_url: str,
-    prepare: Prepare = lambda client: None,
-    after: Prepare = lambda client: None,
-    method: str = "search",
-    settings: Mapping[str, Any] = MappingProxyType({}),
-    **arguments: Any,
-) -> Any:
-    """Make a client of that kind, `prepare` it, make one call with it through LangCache, and do `after` with it."""
-    given: dict[str, Any] = {"api_key": "k", "cache_id": "c", **settings}
-    arguments = arguments or {"prompt": "p"}
-    if kind.startswith("async "):
-        return asyncio.run(call_async(kind, server_url, prepare, after, method, given, arguments))
-    client = MAKERS[kind](CUSTOM)
-    prepare(client)
-    try:
-        with LangCache(server_url, **given, client=client) as cache:
-            result = getattr(cache, method)(**arguments)
-        after(client)
-        return result
-    finally:
-        (client.clear if isinstance(client, urllib3.PoolManager) else client.close)()
-
-
-async def call_async(
-    kind: str,
-    server_url: str,
-    prepare: Prepare,
-    after: Prepare,
-    method: str,
-    given: dict[str, Any],
-    arguments: dict[str, Any],
-) -> Any:
-    client = MAKERS[kind](CUSTOM)
-    prepare(client)
-    try:
-        async with LangCache(server_url, **given, async_client=client) as cache:
-            result = await getattr(cache, f"{method}_async")(**arguments)
-        after(client)
-        return result
-    finally:
-        await (getattr(client, "aclose", None) or client.close)()
-
-
-every_kind = pytest.mark.parametrize("kind", MAKERS)
 
 
 @pytest.fixture
@@ -237,26 +137,6 @@ def test_the_callers_cookies_are_sent(kind: str, answering: LocalServer) -> None
 
     call(kind, answering.url, prepare=set_cookie)
     assert answering.requests[0].headers["cookie"] == "session=1"
-
-
-every_library = pytest.mark.parametrize("kind", ["httpx", "requests", "urllib3", "async httpx", "async aiohttp"])
-
-
-def through(proxy: str) -> dict[str, Callable[[Mapping[str, str]], Any]]:
-    """Return what makes clients that go through a proxy."""
-
-    def session(headers: Mapping[str, str]) -> requests.Session:
-        made = requests.Session()
-        made.proxies.update(http=proxy, https=proxy)
-        return made
-
-    return {
-        "httpx": lambda headers: httpx.Client(proxy=proxy),
-        "requests": session,
-        "urllib3": lambda headers: urllib3.ProxyManager(proxy),
-        "async httpx": lambda headers: httpx.AsyncClient(proxy=proxy),
-        "async aiohttp": lambda headers: aiohttp.ClientSession(proxy=proxy),
-    }
 
 
 @every_library
@@ -1468,35 +1348,6 @@ def test_the_limit_of_an_attempt_is_the_clients_own_where_it_has_one(transport: 
     assert transport.limit(Request("GET", "http://x/", timeout=1, options={"deadline": 12_345.0})) == 1
 
 
-def secured(certificates: Certificates, shown: bool) -> dict[str, Callable[[Mapping[str, str]], Any]]:
-    """Return what makes clients that trust an authority of their owner's, and show a certificate or none."""
-    context = ssl.create_default_context(cafile=certificates.ca)
-    cert, key = certificates.client_files()
-    if shown:
-        context.load_cert_chain(cert, key)
-
-    def session(headers: Mapping[str, str]) -> requests.Session:
-        made = requests.Session()
-        made.verify, made.cert = certificates.ca, (cert, key) if shown else None
-        return made
-
-    return {
-        "httpx": lambda headers: httpx.Client(verify=context),
-        "requests": session,
-        "urllib3": lambda headers: urllib3.PoolManager(ssl_context=context),
-        "async httpx": lambda headers: httpx.AsyncClient(verify=context),
-        "async aiohttp": lambda headers: aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)),
-    }
-
-
-@pytest.fixture
-def _no_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For requests the environment's stands before the session's own."""
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
-    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
-
-
-@pytest.mark.usefixtures("_no_bundle")
 @every_library
 def test_the_callers_certificates_are_used(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An authority of the caller's own, and a certificate that the server asks for."""
@@ -1508,7 +1359,6 @@ def test_the_callers_certificates_are_used(kind: str, tmp_path: Path, monkeypatc
         assert len(server.requests) == 1
 
 
-@pytest.mark.usefixtures("_no_bundle")
 @every_library
 def test_a_server_whose_certificate_is_not_accepted_is_not_worth_a_repetition(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
