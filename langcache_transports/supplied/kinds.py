@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from traceback import walk_tb
 
 from langcache import errors
 from langcache.causes import behind
@@ -30,7 +32,7 @@ _KINDS: Mapping[str, type[errors.LangCacheError]] = {
     # requests
     "MissingSchema": errors.ConfigurationError,
     "InvalidSchema": errors.ConfigurationError,
-    "SSLError": errors.ConnectError,
+    "SSLError": errors.ReadError,
     "ContentDecodingError": errors.DecodingError,
     "ChunkedEncodingError": errors.ReadError,
     "ConnectionError": errors.ReadError,
@@ -43,6 +45,7 @@ _KINDS: Mapping[str, type[errors.LangCacheError]] = {
     "ClosedPoolError": errors.ClientClosedError,
     "LocationValueError": errors.ConfigurationError,
     "DecodeError": errors.DecodingError,
+    "InvalidHeader": errors.RemoteProtocolError,
     "InvalidChunkLength": errors.RemoteProtocolError,
     "ProtocolError": errors.ReadError,
     "HTTPError": errors.RequestError,
@@ -77,17 +80,67 @@ _ENCODING = "ContentEncodingError"
 
 _VAGUE = (errors.ReadError, errors.RequestError)
 
+_NO_CONNECTION = frozenset({"NewConnectionError", "ConnectTimeoutError"})
+"""urllib3's classes for a connection that was not made; what derives from them counts too."""
+
+_WORKSHOP = frozenset(
+    {"aiohttp", "anyio", "charset_normalizer", "gevent", "h11", "h2", "hpack", "httpcore", "httpx", "idna", "requests"}
+    | {"socks", "socksio", "trio", "urllib3", "yarl"}
+)
+"""The libraries, and what they do their work with."""
+
 
 def kind_of(error: BaseException) -> type[errors.LangCacheError] | None:
     """Return our class for a library's exception, or None where it is none."""
-    kind = _by_name(error)
+    kind = _by_name(error) or _by_place(error)
     if kind is None:
         return None
     if is_of_certificates(error):
         return errors.ConnectError
     if any(type(each).__name__ == _ENCODING for each in behind(error)):
         return errors.DecodingError
+    if kind is errors.ReadError and _is_of_handshake(error):
+        return errors.ConnectError
     return kind
+
+
+def _by_place(error: BaseException) -> type[errors.LangCacheError] | None:
+    """Return our class for an exception of Python's that a library lets through, of whatever it stumbled over.
+
+    The same from a hook of the caller's is the caller's own, and passes.
+    """
+    if not isinstance(error, (OSError, ValueError)) or not _is_raised_by_library(error):
+        return None
+    if _is_of_tls(error):
+        return errors.ReadError
+    return errors.NetworkError if isinstance(error, OSError) else errors.RemoteProtocolError
+
+
+def _is_raised_by_library(error: BaseException) -> bool:
+    """Say whether the code that raised `error`, or that called Python's own for it, is a library's."""
+    modules = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+    foreign = [module for module in modules if module not in sys.stdlib_module_names]
+    return bool(foreign) and foreign[-1] in _WORKSHOP
+
+
+def _is_of_handshake(error: BaseException) -> bool:
+    """Say whether it is known of a failure of TLS that nothing was sent by it yet; an alert can come later too."""
+    found = list(behind(error))
+    return any(map(_is_of_tls, found)) and any(map(_is_of_connecting, found))
+
+
+def _is_of_tls(error: BaseException) -> bool:
+    return any(base.__name__ == "SSLError" for base in type(error).__mro__)
+
+
+def _is_of_connecting(error: BaseException) -> bool:
+    """Say whether `error` came while urllib3 made a connection, with the proxy's tunnel and TLS."""
+    if any(base.__name__ in _NO_CONNECTION for base in type(error).__mro__):
+        return True
+    return any(
+        frame.f_code.co_name == "connect" and str(frame.f_globals.get("__name__")).startswith("urllib3.")
+        for frame, _ in walk_tb(error.__traceback__)
+    )
 
 
 def is_of_certificates(error: BaseException) -> bool:
@@ -101,9 +154,24 @@ def _by_name(error: BaseException) -> type[errors.LangCacheError] | None:
     kind = next((_KINDS[base.__name__] for base in bases if base.__name__ in _KINDS), None)
     if kind is errors.RemoteProtocolError and any(said in str(error) for said in _CUT_OFF):
         return errors.ReadError
-    if kind in _VAGUE:  # requests and urllib3 wrap the exception that knows better, and that one may be wrapped again
-        for inner in (getattr(error, "reason", None), *error.args):
-            known = _by_name(inner) if isinstance(inner, Exception) else None
-            if known is not None:
-                return known
-    return kind
+    if kind is errors.ProxyError and _may_be_sent(error):
+        return _within(error) or errors.ReadError
+    return (kind in _VAGUE and _within(error)) or kind
+
+
+def _within(error: BaseException) -> type[errors.LangCacheError] | None:
+    """Return the class for what requests and urllib3 wrap: that knows better, and may be wrapped again."""
+    for inner in (getattr(error, "reason", None), getattr(error, "original_error", None), *error.args):
+        known = _by_name(inner) if isinstance(inner, Exception) else None
+        if known is not None:
+            return known
+    return None
+
+
+def _may_be_sent(error: BaseException) -> bool:
+    """Say whether a failure of urllib3 at a proxy may have come after the proxy has read the request.
+
+    To a proxy that forwards requests, as for http, urllib3 lays all that happens on its connection.
+    """
+    is_urllib3s = any(base.__module__.startswith(("requests.", "urllib3.")) for base in type(error).__mro__)
+    return is_urllib3s and not any(map(_is_of_connecting, behind(error)))

@@ -15,6 +15,7 @@ from langcache.transport import Transport
 from .. import faults
 from ..certificates import Certificates
 from ..proxy import ForwardProxy
+from ..server import Conversation
 from .base import SECRET_HEADER, Build, Promises, Start, asking, content_of, failure
 
 _PASSWORD = "in the proxy's url"  # noqa: S105 - it protects nothing
@@ -113,6 +114,21 @@ class Proxies(Promises):
         message = str(failure(transport, asking(server, "POST"), errors.ProxyError, errors.ConnectError))
         assert _QUOTED not in message
         assert server.connections == 0
+
+    @pytest.mark.parametrize(
+        "fault",
+        [faults.close_before_answer, faults.reset_before_answer, faults.close_within_body],
+        ids=["closes", "resets", "closes within the body"],
+    )
+    def test_a_proxy_that_breaks_off_may_have_passed_the_request_on(
+        self, build: Build, start: Start, fault: Conversation
+    ) -> None:
+        """It has read a plain request, so that this is a read error, as from any server."""
+        proxy = start(fault)
+        request = Request("POST", "http://cache.invalid/", content=b"{}", timeout=10)
+        error = failure(self.through(build, proxy.url), request, errors.ReadError)
+        assert error.nothing_sent is False
+        assert len(proxy.requests) == 1
 
     def test_a_host_that_needs_no_proxy_is_asked_directly(self, build: Build, start: Start) -> None:
         transport, server = self.through(build, f"http://{nobody()}", no="cache.example,127.0.0.1"), start(faults.OK)

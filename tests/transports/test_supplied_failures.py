@@ -1,0 +1,171 @@
+"""What goes wrong with the callers' own clients: no set is done twice, and a program that fails open goes on."""
+
+from __future__ import annotations
+
+import inspect
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langcache import RetryPolicy, errors
+from langcache_transports.testing import Certificates, Connection, Conversation, FaultServer, faults
+from langcache_transports.testing.broken_tls import breaking_tls
+from tests.transports.supplying import MAKERS, call, every_library, secured, through
+
+EAGER = {"retry_config": RetryPolicy(initial_ms=0, max_ms=0)}
+OPEN = {"on_failure": "miss", "retry_config": None, "timeout_ms": 200}
+
+
+def setting(kind: str, url: str) -> errors.LangCacheError:
+    """Make a set that may be repeated where nothing was sent, and return the error that it ends with."""
+    with pytest.raises(errors.RequestError) as caught:
+        call(kind, url, method="set", settings=EAGER, prompt="p", response="r")
+    return caught.value
+
+
+@every_library
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("alert", [False, True], ids=["a broken record", "an alert"])
+def test_a_set_is_sent_once_where_tls_breaks_in_the_place_of_the_answer(
+    kind: str, alert: bool, version: ssl.TLSVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = Certificates(tmp_path)
+    monkeypatch.setitem(MAKERS, kind, secured(certificates, shown=False)[kind])
+    context = certificates.server_context()
+    context.maximum_version = version
+    with FaultServer(breaking_tls(context, alert=alert)) as server:
+        error = setting(kind, server.url.replace("http:", "https:"))
+        assert len(server.requests) == 1
+    assert type(error) is errors.ReadError
+
+
+@every_library
+def test_a_set_is_sent_again_where_the_handshake_failed(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent: the server hung up, or spoke no TLS, before there was anything to encrypt with."""
+
+    def plain(connection: Connection) -> None:
+        connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        connection.hold()
+
+    monkeypatch.setitem(MAKERS, kind, secured(Certificates(tmp_path), shown=False)[kind])
+    with FaultServer(plain) as server:
+        error = setting(kind, server.url.replace("http:", "https:"))
+        assert server.connections == 3
+    assert isinstance(error, errors.ConnectError)
+
+
+BEHIND_A_PROXY = {
+    "closes": faults.close_before_answer,
+    "resets": faults.reset_before_answer,
+    "closes within the headers": faults.close_within_headers,
+    "closes within the body": faults.close_within_body,
+    "speaks another protocol": faults.not_http,
+    "is silent": faults.silent,
+}
+
+
+@every_library
+@pytest.mark.parametrize("what", BEHIND_A_PROXY)
+def test_a_set_is_sent_once_where_a_forward_proxy_breaks_off(
+    kind: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read the request, and may have passed it on (RFC 9112, section 3.2.2)."""
+    with FaultServer(BEHIND_A_PROXY[what]) as proxy:
+        monkeypatch.setitem(MAKERS, kind, through(proxy.url)[kind])
+        settings = {**EAGER, "timeout_ms": 300}
+        with pytest.raises(errors.LangCacheError) as caught:
+            call(kind, "http://cache.invalid", method="set", settings=settings, prompt="p", response="r")
+        assert len(proxy.requests) == 1
+    assert caught.value.nothing_sent is False
+    if what in ("closes", "resets"):
+        assert type(caught.value) is errors.ReadError
+    if what == "is silent":
+        assert type(caught.value) is errors.ReadTimeout
+
+
+@every_library
+@pytest.mark.parametrize("what", ["is not there", "hangs up", "refuses"])
+def test_a_set_is_sent_again_where_the_proxy_opened_no_tunnel(
+    kind: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = faults.closing(faults.response(status="503 Busy")) if what == "refuses" else faults.closing()
+    with FaultServer(answer) as proxy:
+        if what == "is not there":
+            proxy.stop()
+        monkeypatch.setitem(MAKERS, kind, through(proxy.url)[kind])
+        error = setting(kind, "https://cache.invalid")
+        assert len(proxy.requests) in {"is not there": (0,), "refuses": (3,), "hangs up": (1, 3)}[what]
+    if what != "hangs up":  # some libraries do not tell that from the end of any other connection
+        assert isinstance(error, (errors.ProxyError, errors.ConnectError))
+
+
+def ending(head: str) -> bytes:
+    return f"HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+
+
+NONSENSE = {
+    "a negative chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 11\r\n\r\n{}",
+    "a cookie beyond ASCII": ending("500 Broken\r\nSet-Cookie: \xff=\xfe"),
+    "a location with half an address": ending("307 Moved\r\nLocation: http://[::1"),
+    "a location with a large port": ending("307 Moved\r\nLocation: //127.0.0.1:99999999/"),
+    "a location with a port that is none": ending("307 Moved\r\nLocation: http://127.0.0.1:abc/"),
+}
+
+
+@every_library
+@pytest.mark.parametrize("what", NONSENSE)
+def test_what_a_library_stumbles_over_is_an_error_of_ours(kind: str, what: str) -> None:
+    """Also where it lets an exception of Python's through, which a program that fails open would not expect."""
+    with FaultServer(faults.closing(NONSENSE[what])) as server, pytest.raises(errors.LangCacheError):
+        call(kind, server.url, settings=EAGER)  # a cookie is met again by the next attempt
+
+
+@pytest.mark.parametrize("alert", [False, True], ids=["a broken record", "an alert"])
+@every_library
+def test_a_search_is_a_miss_where_tls_breaks_in_the_place_of_the_answer(
+    kind: str, alert: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = Certificates(tmp_path)
+    monkeypatch.setitem(MAKERS, kind, secured(certificates, shown=False)[kind])
+    with FaultServer(breaking_tls(certificates.server_context(), alert=alert)) as server:
+        assert call(kind, server.url.replace("http:", "https:"), settings=OPEN).data == []
+
+
+def ready_made() -> dict[str, Conversation]:
+    """Return every conversation of `faults`, and some that its functions make."""
+    found: dict[str, Any] = {name: value for name, value in vars(faults).items() if is_conversation(value)}
+    made = {"dropping_second": faults.dropping_second(), "gzip_bomb": faults.gzip_bomb(1024 * 1024)}
+    return {**found, **made}
+
+
+def is_conversation(value: object) -> bool:
+    return inspect.isfunction(value) and list(inspect.signature(value).parameters) == ["connection"]
+
+
+FAULTS = ready_made()
+
+
+@every_library
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_search_is_a_miss_whatever_the_server_does(kind: str, fault: str) -> None:
+    with FaultServer(FAULTS[fault]) as server:
+        assert call(kind, server.url, settings=OPEN).data == []
+
+
+@every_library
+def test_errors_of_python_that_a_hook_raises_pass(kind: str) -> None:
+    """They are the caller's own, also of a class that libraries let through."""
+
+    def refuse(client: Any) -> None:
+        def raising(*arguments: Any, **keywords: Any) -> Any:
+            int("no number")
+
+        setattr(client, "build_request" if "httpx" in kind else "request", raising)
+
+    with FaultServer(faults.OK) as server, pytest.raises(ValueError, match="no number"):
+        call(kind, server.url, prepare=refuse)
