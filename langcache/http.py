@@ -76,6 +76,18 @@ def header_name_problem(name: object) -> str | None:
     return "must be one or more letters, digits or any of !#$%&'*+-.^_`|~"
 
 
+def headers_problem(headers: Mapping[str, str]) -> str | None:
+    """Name the first of `headers` that cannot be sent and say why, without its value, or None where all can."""
+    for name, value in headers.items():
+        problem = header_name_problem(name)
+        if problem is not None:
+            return f"the name of the header {name!r} {problem}"
+        problem = header_value_problem(value)
+        if problem is not None:
+            return f"the value of the header {name} {problem}"
+    return None
+
+
 class Headers(Mapping[str, str]):
     """A frozen, case-insensitive mapping of header names to values.
 

@@ -19,7 +19,7 @@ from requests.adapters import HTTPAdapter
 from langcache import errors
 from langcache.causes import forget_variables
 from langcache.hookspecs import hookimpl
-from langcache.http import Headers, Request, Response, display_url
+from langcache.http import Headers, Request, Response, display_url, headers_problem
 from langcache.processes import PerProcess
 from langcache.transport import TransportOptions
 
@@ -63,7 +63,10 @@ class RequestsTransport:
         except (native.RequestException, OSError, ValueError) as error:
             forget_variables(error)
             kind = next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
-            raise kind(f"{request.method} {display_url(request.url)}: {error}") from error
+            where = f"{request.method} {display_url(request.url)}"
+            if isinstance(error, native.InvalidHeader):  # it shows the value, which may be the key
+                raise kind(f"{where}: {headers_problem(request.headers) or 'a header cannot be sent'}") from None
+            raise kind(f"{where}: {error}") from error
         return Response(answer.status_code, answer.headers.items(), answer.content, answer)
 
     def close(self) -> None:

@@ -15,7 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langcache import Headers, Request, Response
-from langcache.http import HeadersLike, display_url, header_name_problem, header_value_problem, status_phrase
+from langcache.http import (
+    HeadersLike,
+    display_url,
+    header_name_problem,
+    header_value_problem,
+    headers_problem,
+    status_phrase,
+)
 
 HIDDEN = "sk-5ecret"
 NAMES = st.text("abcXYZ-", min_size=1, max_size=4)
@@ -226,6 +233,23 @@ def test_what_is_no_token_is_no_header_name(name: str) -> None:
 @pytest.mark.parametrize(("name", "kind"), [(b"a", "bytes"), (None, "NoneType"), (1, "int")])
 def test_what_is_no_string_is_no_header_name(name: object, kind: str) -> None:
     assert header_name_problem(name) == f"must be a string, not {kind}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ({}, None),
+        ({"X-A": "a", "X-B": "\xe4"}, None),
+        ({"X-A": "a", "X-B": "key\u2603"}, "the value of the header X-B contains U+2603 at position 3, which"),
+        ({"X A": "key"}, "the name of the header 'X A' must be"),
+    ],
+)
+def test_the_header_that_cannot_be_sent_is_named_without_its_value(
+    headers: dict[str, str], problem: str | None
+) -> None:
+    said = headers_problem(headers)
+    assert said is None if problem is None else str(said).startswith(problem)
+    assert "key" not in str(said)
 
 
 # Request

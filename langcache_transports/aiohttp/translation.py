@@ -14,7 +14,7 @@ from yarl import URL
 
 from langcache import errors
 from langcache.causes import behind, forget_variables
-from langcache.http import Request, display_url
+from langcache.http import Request, display_url, headers_problem
 from langcache.tls import TLSConfig, explain_tls_error
 
 from .connections import Exchange, Wire
@@ -73,6 +73,17 @@ def translated(
     if said is not None or getattr(error, "status", 0) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         ours.retryable = False  # the same would come of it again
     return ours
+
+
+def unsendable(error: BaseException, request: Request) -> errors.ConfigurationError | None:
+    """Return our error where `request` has what HTTP cannot carry; `error` may quote all of the headers then."""
+    found = list(behind(error))
+    if not any(isinstance(each, ValueError) for each in found):
+        return None
+    problem = headers_problem(request.headers)
+    if problem is None and any(isinstance(each, UnicodeEncodeError) for each in found):
+        problem = _SAID[errors.ConfigurationError]
+    return None if problem is None else errors.ConfigurationError(named(request, problem))
 
 
 def _kind(error: BaseException, exchange: Exchange, tls: TLSConfig) -> type[errors.LangCacheError]:

@@ -22,7 +22,7 @@ from langcache.transport import TransportOptions, checked_proxy
 
 from .connections import EXCHANGE, Connector, Exchange
 from .loops import Home, Homes
-from .translation import FOREIGN, forget, named, translated
+from .translation import FOREIGN, forget, named, translated, unsendable
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout as time_limit
@@ -116,6 +116,10 @@ class AiohttpTransport:
             if self._closed:
                 forget(error)
                 raise errors.ClientClosedError(named(request, "the client was closed during the call")) from error
+            refused = unsendable(error, request)
+            if refused is not None:
+                forget(error)
+                raise refused from None
             raise translated(error, request, exchange, self._options.tls, arguments.get("proxy")) from error
         finally:
             EXCHANGE.reset(mark)

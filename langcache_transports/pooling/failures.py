@@ -11,7 +11,7 @@ import urllib3.exceptions as native
 
 from langcache import errors
 from langcache.causes import forget_variables
-from langcache.http import Request, display_url
+from langcache.http import Request, display_url, headers_problem
 from langcache.tls import TLSConfig, explain_tls_error
 
 from .connection import TunnelError
@@ -131,7 +131,7 @@ def _text(error: BaseException, phase: Phase, request: Request) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer in {request.timeout} s" if phase is Phase.BODY else f"timed out while {phase.value}"
     if isinstance(error, (UnicodeError, http.client.InvalidURL)):  # their own texts show the whole URL
-        return "the URL has a host or a character that HTTP cannot carry"
+        return headers_problem(request.headers) or "the URL has a host or a character that HTTP cannot carry"
     said = str(error) or type(error).__name__  # it may quote the server, whatever that sent
     shown = "".join(character if character.isprintable() else " " for character in said[:_LONGEST_REASON])
     return f"{shown} while {phase.value}"

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from langcache import errors
-from langcache.causes import forget_variables
-from langcache.http import NO_HEADERS, Request, Response, display_url
+from langcache.causes import behind, forget_variables
+from langcache.http import NO_HEADERS, Request, Response, display_url, headers_problem
 
 from .kinds import is_of_certificates, kind_of
 
@@ -50,15 +50,27 @@ class Translated:
             return
         forget_variables(error)
         try:
+            if _is_of_header(error, self._request):
+                raise ours from None  # the libraries show the value, which may be the key
             raise ours from error
         finally:
             # This frame is in the traceback of ours: with them, a reference cycle; and aiohttp's repr shows headers.
             del error, ours
 
     def _translated(self, error: Exception) -> errors.LangCacheError | None:
+        if _is_of_header(error, self._request):
+            problem = headers_problem(self._request.headers) or "a header has a character that HTTP cannot carry"
+            return errors.ConfigurationError(f"{self._request.method} {display_url(self._request.url)}: {problem}")
         if _tells_status(error):
             return _of_status(error, self._request, self._exchange.sent)
         return _of_kind(error, self._request)
+
+
+def _is_of_header(error: Exception, request: Request) -> bool:
+    """Say whether `error` is a library's word for a header that cannot be sent."""
+    if isinstance(error, ValueError):  # urllib3 has an InvalidHeader too, of answers, which is none
+        return type(error).__name__ == "InvalidHeader" or headers_problem(request.headers) is not None
+    return type(error).__name__ == "LocalProtocolError" and "header" in str(error)
 
 
 def _tells_status(error: Exception) -> bool:
@@ -93,7 +105,7 @@ def _of_kind(error: Exception, request: Request) -> errors.LangCacheError | None
     if kind is None:
         return None
     where = "the caller's own HTTP client is closed: " if kind is errors.ClientClosedError else ""
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = " ".join(_said(error).split()) or type(error).__name__
     query = request.url.partition("?")[2]
     if query:  # some libraries show the whole URL, and a query can carry a credential
         reason = reason.replace(query, "...")
@@ -101,6 +113,12 @@ def _of_kind(error: Exception, request: Request) -> errors.LangCacheError | None
     if is_of_certificates(error) or (kind is errors.ProxyError and _WANTS_CREDENTIALS.search(reason)):
         ours.retryable = False  # the same would come of it again
     return ours
+
+
+def _said(error: Exception) -> str:
+    if not isinstance(error, UnicodeError) and any(isinstance(each, UnicodeError) for each in behind(error)):
+        return "a header or the URL has a character that HTTP cannot carry"  # they would be quoted
+    return str(error)
 
 
 def _kind(error: Exception, request: Request) -> type[errors.LangCacheError] | None:

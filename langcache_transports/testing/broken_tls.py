@@ -59,7 +59,7 @@ class _Secured:
         while True:
             try:
                 return operation()
-            except ssl.SSLWantReadError:
+            except ssl.SSLWantReadError:  # noqa: PERF203 - a few times in a handshake
                 self._flush()
                 self._take()
             finally:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import traceback
 import zlib
 from pathlib import Path
 
 import pytest
 
+from langcache import errors
 from langcache.http import Headers, Request
 from langcache.transport import Transport
 
 from .. import faults
 from ..server import Conversation
-from .base import Promises, Start, asking, content_of
+from .base import SECRET_HEADER, Promises, Start, asking, content_of
 
 _EXPECTED_HEADERS = {"host", "accept", "accept-encoding", "authorization", "connection", "content-length", "user-agent"}
 
@@ -66,6 +68,21 @@ class Translation(Promises):
         server = start(faults.OK)
         transport.send(asking(server, headers={"X-Latin": "\xe4\xff"}))
         assert server.requests[0].headers["x-latin"] == "\xe4\xff"
+
+    @pytest.mark.parametrize("value", ["\u2603", "two\r\nX-Lines: yes"], ids=["a snowman", "a line break"])
+    def test_a_header_that_http_cannot_carry_is_a_configuration_error(
+        self, transport: Transport, start: Start, value: str
+    ) -> None:
+        """Neither the error nor its traceback shows a header."""
+        server = start(faults.OK)
+        if not value.isascii():
+            self.needs("latin_headers")
+        request = asking(server, headers={"Authorization": f"Bearer {SECRET_HEADER}{value}", "X-Name": f"\xe4{value}"})
+        with pytest.raises(errors.ConfigurationError) as caught:
+            transport.send(request)
+        shown = "".join(traceback.format_exception(caught.value))
+        assert SECRET_HEADER not in shown
+        assert server.requests == []
 
     def test_nothing_is_added_that_tells_more_than_is_needed(self, transport: Transport, start: Start) -> None:
         server = start(faults.OK)
