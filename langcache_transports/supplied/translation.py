@@ -63,7 +63,11 @@ class Translated:
             return errors.ConfigurationError(f"{self._request.method} {display_url(self._request.url)}: {problem}")
         if _tells_status(error):
             return _of_status(error, self._request, self._exchange.sent)
-        return _of_kind(error, self._request)
+        ours = _of_kind(error, self._request)
+        failed = _attribute(error, "request")
+        if ours is not None and failed is not None and not _is_same(failed, self._request, self._exchange.sent):
+            ours.nothing_sent = False  # it was a request of the caller's own, which may have come after ours
+        return ours
 
 
 def _is_of_header(error: Exception, request: Request) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import requests
 
 from langcache import RetryPolicy, errors
 from langcache_transports.testing import Certificates, Connection, Conversation, FaultServer, faults
@@ -101,6 +104,31 @@ def test_a_set_is_sent_again_where_the_proxy_opened_no_tunnel(
         assert len(proxy.requests) in {"is not there": (0,), "refuses": (3,), "hangs up": (1, 3)}[what]
     if what != "hangs up":  # some libraries do not tell that from the end of any other connection
         assert isinstance(error, (errors.ProxyError, errors.ConnectError))
+
+
+@pytest.mark.parametrize("kind", ["httpx", "requests", "async httpx"])
+def test_a_set_is_sent_once_where_a_request_of_a_hooks_own_fails_after_it(kind: str) -> None:
+    """That this one was not sent says nothing of the set, which had been answered."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+
+    def report(*_: Any, **__: Any) -> None:
+        httpx.get(nobody) if "httpx" in kind else requests.get(nobody, timeout=10)
+
+    async def report_async(_: Any) -> None:
+        report()
+
+    def prepare(client: Any) -> None:
+        if kind == "requests":
+            client.hooks = {"response": [report]}
+        else:
+            client.event_hooks = {"response": [report_async if kind == "async httpx" else report]}
+
+    with FaultServer(faults.OK) as server:
+        with pytest.raises(errors.ConnectError) as caught:
+            call(kind, server.url, prepare=prepare, method="set", settings=EAGER, prompt="p", response="r")
+        assert len(server.requests) == 1
+    assert caught.value.nothing_sent is False
 
 
 def ending(head: str) -> bytes:
