@@ -23,6 +23,7 @@ import socket
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -31,21 +32,29 @@ from aiohttp.client_proto import ResponseHandler
 
 from langcache.workers import abandonable
 
+from .limits import time_limit
+
 if TYPE_CHECKING:
+    import ssl
+
     from aiohttp.connector import Connection
+    from yarl import URL
 
 _HEAD_END = b"\r\n\r\n"
 _BODILESS = (204, 304)
+_MOST_TEMPLATES = 16
 
 
 class Exchange:
-    """What is known of the exchange that the running task makes."""
+    """What is known of an exchange."""
 
-    __slots__ = ("fresh", "rewrites", "wire")
+    __slots__ = ("fresh", "loan", "rewrites", "wire")
 
-    def __init__(self, rewrites: bool) -> None:
-        self.rewrites = rewrites
-        """Whether a header has characters beyond ASCII."""
+    def __init__(self) -> None:
+        self.rewrites = False
+        """Whether a header has characters beyond ASCII, and a session sends it."""
+        self.loan: Connection | None = None
+        """What aiohttp has lent a new connection by, until it is given back."""
         self.fresh = False
         """Whether it needs a connection that was not used before."""
         self.wire: Wire | None = None
@@ -73,6 +82,8 @@ class Wire(ResponseHandler):
     """How many bytes have arrived since its request was begun."""
     idle = False
     """Whether it is in the pool."""
+    idle_since = 0.0
+    """When it came there, on the monotonic clock."""
     complete = False
     """Whether its answer is known to be complete, so that it may be pooled."""
     key: Any = None
@@ -147,6 +158,16 @@ class Wire(ResponseHandler):
             self._poll = _poller(self.link.get_extra_info("socket"))
         return not self._poll()
 
+    def send(self, data: bytes) -> None:
+        """Send `data`; where the connection is lost already, reading says so."""
+        if self.link is not None:
+            self.link.write(data)
+
+    @property
+    def is_all_sent(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return self.link is not None and not self.link.get_write_buffer_size()
+
     def is_exact(self, answer: aiohttp.ClientResponse) -> bool:
         """Say whether what arrived ends where `answer` ends.
 
@@ -189,7 +210,9 @@ class _Asking:
 class Connector(aiohttp.TCPConnector):
     """aiohttp's pool of one event loop, with the promises above."""
 
-    def __init__(self, size: int, idle_timeout: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, kind: type[aiohttp.ClientRequest], size: int, idle_timeout: float, loop: asyncio.AbstractEventLoop
+    ) -> None:
         keeping: dict[str, Any] = {"keepalive_timeout": idle_timeout} if idle_timeout > 0 else {"force_close": True}
         # Calls never wait for a connection: there are as many as there are calls in flight. Names are resolved as for
         # the other transports, by the system, also where aiodns is installed.
@@ -198,15 +221,62 @@ class Connector(aiohttp.TCPConnector):
             limit=0, resolver=aiohttp.ThreadedResolver(asking), loop=loop, **keeping
         )
         self._factory: Any = partial(Wire, loop=loop)
+        self._kind = kind
+        self._templates: dict[tuple[str, str, ssl.SSLContext | None], aiohttp.ClientRequest] = {}
         self._size = size
+        self._idle_timeout = idle_timeout
         self._idle: dict[Wire, None] = {}  # in the order in which they became it
         self._wires: set[Wire] = set()
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:
-        """Return a connection for the running task's exchange: a quiet one of the pool, or a new one."""
+        """Return a connection for the exchange that a session makes in the running task."""
         exchange = EXCHANGE.get()
         if exchange.wire is not None:  # aiohttp repeats some methods by itself; that is the transport's to decide
             raise exchange.wire.failure or aiohttp.ClientConnectionError("The connection broke")
+        return await self._connected(req, traces, timeout, exchange)
+
+    def template(self, url: URL, context: ssl.SSLContext | None) -> aiohttp.ClientRequest:
+        """Return a request, the same each time, of which aiohttp makes a connection to where `url` leads."""
+        place = url.scheme, url.raw_authority, context
+        found = self._templates.get(place)
+        if found is None:
+            if len(self._templates) >= _MOST_TEMPLATES:  # contexts are replaced when their files change
+                self._templates.clear()
+            found = self._kind("GET", url.origin(), loop=self._loop, ssl=True if context is None else context)
+            self._templates[place] = found
+        return found
+
+    async def reserve(
+        self, template: aiohttp.ClientRequest, timeout: aiohttp.ClientTimeout, exchange: Exchange
+    ) -> Wire:
+        """Return a connection for an exchange without a session, to where a request like `template` goes."""
+        wire = None if exchange.fresh else self._quiet_one(template.connection_key)
+        if wire is None:
+            async with time_limit(timeout.connect):  # older sessions do it, and newer connectors
+                exchange.loan = await self._connected(template, [], timeout, exchange)
+            assert exchange.wire is not None  # noqa: S101 - it is the loan's
+            return exchange.wire
+        self._acquired.add(wire)
+        wire.begin(self)
+        wire.key = template.connection_key
+        exchange.wire = wire
+        return wire
+
+    def _quiet_one(self, key: Any) -> Wire | None:
+        """Take a quiet connection out of the pool: the one that was used last, so that the others grow old."""
+        pooled: Any = self._conns.get(key)
+        while pooled:
+            wire: Wire = pooled.pop()[0]
+            if not pooled:
+                del self._conns[key]
+            self._idle.pop(wire, None)
+            if wire.is_connected() and monotonic() - wire.idle_since <= self._idle_timeout and wire.quiet():
+                return wire
+            wire.close()
+        return None
+
+    async def _connected(self, req: Any, traces: Any, timeout: Any, exchange: Exchange) -> Connection:
+        """Return a quiet connection of the pool, or a new one."""
         while True:
             connection = await super().connect(req, traces, timeout)
             wire: Any = connection.protocol
@@ -230,6 +300,19 @@ class Connector(aiohttp.TCPConnector):
         if protocol.complete:
             self._pool(protocol)
 
+    def settle(self, exchange: Exchange, answer: aiohttp.ClientResponse | None) -> None:
+        """Pool the connection of an exchange without a session whose answer is complete, or close it for None."""
+        wire, loan = exchange.wire, exchange.loan
+        exchange.loan = None
+        if loan is not None:
+            loan.release()
+        if wire is None:
+            return
+        if answer is None or not wire.is_all_sent:
+            self.discard(wire)
+        else:
+            self.keep(wire, answer)
+
     def keep(self, wire: Wire, answer: aiohttp.ClientResponse) -> None:
         """Pool a connection whose exchange is complete, as soon as its request is all written."""
         if not wire.is_exact(answer):
@@ -252,7 +335,7 @@ class Connector(aiohttp.TCPConnector):
             self.discard(wire)
             return
         wire.served += 1
-        wire.idle = True
+        wire.idle, wire.idle_since = True, monotonic()
         self._idle[wire] = None
         super()._release(wire.key, wire)
         if len(self._idle) > self._size:

@@ -21,7 +21,7 @@ from .connections import Exchange, Wire
 
 _LONGEST_REASON = 500
 
-FOREIGN = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, OverflowError)
+FOREIGN = (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError, ValueError, OverflowError)
 """What aiohttp raises, and what it lets through of asyncio and of the standard library."""
 
 _KINDS: tuple[tuple[type[BaseException], type[errors.LangCacheError]], ...] = (
@@ -39,6 +39,7 @@ _KINDS: tuple[tuple[type[BaseException], type[errors.LangCacheError]], ...] = (
     (aiohttp.ClientResponseError, errors.RemoteProtocolError),
     (aiohttp.ClientConnectionError, errors.ReadError),
     (aiohttp.ClientError, errors.RequestError),
+    (HttpProcessingError, errors.RemoteProtocolError),
     (OSError, errors.NetworkError),
     (ValueError, errors.RemoteProtocolError),  # a length that is no length
     (OverflowError, errors.RemoteProtocolError),
@@ -69,19 +70,20 @@ def translated(
     said = explain_tls_error(error, tls) if kind is errors.ConnectError else None
     if proxy is not None and _is_of(proxy, error):
         kind, said = errors.ProxyError, said and f"at the proxy: {said}"
-    ours = kind(named(request, said or _SAID.get(kind) or _reason(error)))
+    ours = kind(named(request, said or _SAID.get(kind) or _reason(error, request)))
     if said is not None or getattr(error, "status", 0) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         ours.retryable = False  # the same would come of it again
     return ours
 
 
-def unsendable(error: BaseException, request: Request) -> errors.ConfigurationError | None:
+def unsendable(error: BaseException, request: Request, exchange: Exchange) -> errors.ConfigurationError | None:
     """Return our error where `request` has what HTTP cannot carry; `error` may quote all of the headers then."""
     found = list(behind(error))
     if not any(isinstance(each, ValueError) for each in found):
         return None
     problem = headers_problem(request.headers)
-    if problem is None and any(isinstance(each, UnicodeEncodeError) for each in found):
+    is_unsent = type(error) is ValueError and exchange.wire is None
+    if problem is None and (is_unsent or any(isinstance(each, UnicodeEncodeError) for each in found)):
         problem = _SAID[errors.ConfigurationError]
     return None if problem is None else errors.ConfigurationError(named(request, problem))
 
@@ -125,12 +127,15 @@ def forget(error: BaseException) -> None:
             each.args = (each.request_info, each.history)
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, request: Request) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status} {error.message}"
-    if isinstance(error, aiohttp.ClientResponseError):  # its own words show the whole URL
+    if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):  # their own words show more
         return " ".join(error.message.split()) or "the answer is not valid HTTP"
     said = str(error) or type(error).__name__  # it may quote the server, whatever that sent
+    query = request.url.partition("?")[2]
+    if query:  # older versions show the whole URL where the request could not be written
+        said = said.replace(query, "...")
     return " ".join(said[:_LONGEST_REASON].split())
 
 

@@ -12,32 +12,30 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import aiohttp
+from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
 from langcache import errors
-from langcache.content import ACCEPT_ENCODING, BodyDecoder
+from langcache.content import ACCEPT_ENCODING
 from langcache.http import NO_HEADERS, Headers, Request, Response
 from langcache.transport import TransportOptions, checked_proxy
 
 from .connections import EXCHANGE, Connector, Exchange
+from .direct import LONGEST_LINE, answered, body_of, encoded, may_be_direct
+from .limits import time_limit
 from .loops import Home, Homes
 from .translation import FOREIGN, forget, named, translated, unsendable
 
-if sys.version_info >= (3, 11):
-    from asyncio import timeout as time_limit
-else:  # aiohttp depends on it there
-    from async_timeout import timeout as time_limit  # pyright: ignore
-
 _HONOURED = ("tls", "proxy", "no_proxy", "connect_timeout_ms", "idle_timeout_ms", "max_response_bytes")
 _ADDED_BY_AIOHTTP = CIMultiDict((name, None) for name in ("Accept", "Accept-Encoding", "Content-Type", "User-Agent"))
-# What Python's own HTTP client takes, on which the other transports are.
-_LONGEST_LINE = 65_536  # bytes
-_MOST_HEADERS = 100
 _PROXY_AUTHENTICATION_REQUIRED = 407
-_SWITCHING_PROTOCOLS = 101
 _LARGE = 1_000_000  # bytes; larger ones are written in pieces, and aiohttp warns where they are not
 _SHORTEST = 0.001  # seconds; for asyncio, 0 and less would be no limit
+
+
+Answered = tuple[aiohttp.ClientResponse, bytes]
+"""An answer with its body, decoded."""
 
 
 class _Request(aiohttp.ClientRequest):
@@ -78,7 +76,7 @@ class AiohttpTransport:
         self._closed = False
 
     def _session(self, loop: asyncio.AbstractEventLoop) -> tuple[Connector, aiohttp.ClientSession]:
-        connector = Connector(self._options.pool_size, self._options.idle_timeout, loop)
+        connector = Connector(_Request, self._options.pool_size, self._options.idle_timeout, loop)
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -86,50 +84,92 @@ class AiohttpTransport:
             timeout=self._timeout,
             auto_decompress=False,
             trust_env=False,
-            max_line_size=_LONGEST_LINE,
-            max_field_size=_LONGEST_LINE,
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
         )
         return connector, session
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
         self._require_open()
+        url, proxy = self._way(request)
         home = self._homes.known() or await self._homes.opened()
-        arguments = self._arguments(request)
-        exchange = Exchange(rewrites=not "".join(arguments["headers"].as_dict().values()).isascii())
-        mark = EXCHANGE.set(exchange)
+        exchange = Exchange()
+        send = self._by_session if proxy or not may_be_direct(home.session, request, url) else self._directly
         try:
             async with time_limit(None if request.timeout is None else max(request.timeout, _SHORTEST)):
                 try:
-                    return await self._exchanged(home, request, arguments, exchange)
+                    answer, body = await send(home, request, url, exchange)
                 except (aiohttp.ClientError, OSError):
                     if not (request.idempotent and exchange.stale):
                         raise
-                self._require_open()  # it may be this that closed the connection
-                exchange.again()
-                return await self._exchanged(home, request, arguments, exchange)
+                    self._require_open()  # it may be this that closed the connection
+                    exchange.again()
+                    answer, body = await send(home, request, url, exchange)
         except errors.RequestError as error:
             raise translated(error, request, exchange, self._options.tls) from error
-        except errors.LangCacheError:
+        except errors.LangCacheError as error:
+            forget(error)
             raise
         except FOREIGN as error:
             if self._closed:
                 forget(error)
                 raise errors.ClientClosedError(named(request, "the client was closed during the call")) from error
-            refused = unsendable(error, request)
+            refused = unsendable(error, request, exchange)
             if refused is not None:
                 forget(error)
                 raise refused from None
-            raise translated(error, request, exchange, self._options.tls, arguments.get("proxy")) from error
-        finally:
-            EXCHANGE.reset(mark)
+            raise translated(error, request, exchange, self._options.tls, proxy) from error
+        # As Python's own HTTP client reads them: each byte is a character.
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.raw_headers]
+        return Response(answer.status, headers, body, answer)
 
-    def _arguments(self, request: Request) -> dict[str, Any]:
-        """Return what `aiohttp.ClientSession.request` is given; the repr of its headers shows no credential."""
+    def _way(self, request: Request) -> tuple[URL, URL | None]:
+        """Return where a request goes, and the proxy through which it does, without its credentials."""
         try:
-            url = _url(request.url)
+            return _url(request.url), _proxy(self._options.proxy_for(request.url))[0]
         except ValueError as error:
             raise errors.ConfigurationError(named(request, "the URL is not valid")) from error
+
+    async def _directly(self, home: Home, request: Request, url: URL, exchange: Exchange) -> Answered:
+        context = self._options.tls.context() if url.scheme == "https" else None
+        template = home.connector.template(url, context)
+        answer: aiohttp.ClientResponse | None = None
+        try:
+            sent = encoded(request, url, template.headers[hdrs.HOST])
+            wire = await home.connector.reserve(template, self._timeout, exchange)
+            answer, body = await answered(wire, sent, request, url, template, self._options.max_response_bytes)
+            return answer, body
+        finally:
+            home.connector.settle(exchange, answer)
+
+    async def _by_session(self, home: Home, request: Request, url: URL, exchange: Exchange) -> Answered:
+        content, arguments = request.content, self._arguments(request, url)
+        data = BytesIO(content) if content is not None and len(content) > _LARGE else content
+        exchange.rewrites = not "".join(arguments["headers"].as_dict().values()).isascii()
+        mark = EXCHANGE.set(exchange)
+        try:
+            answer: aiohttp.ClientResponse = await home.session.request(data=data, **arguments)
+        finally:
+            EXCHANGE.reset(mark)
+        wire = exchange.wire
+        assert wire is not None  # noqa: S101 - an answer has come on it
+        try:
+            limit = self._options.max_response_bytes
+            body = await body_of(answer.status, answer.raw_headers, answer.headers, answer.content, limit)
+        except BaseException:
+            answer.close()
+            home.connector.discard(wire)
+            raise
+        home.connector.keep(wire, answer)
+        if answer.status == _PROXY_AUTHENTICATION_REQUIRED and "proxy" in arguments:
+            refused = errors.ProxyError("the proxy wants other credentials (407)")
+            refused.retryable = False
+            raise refused
+        return answer, body
+
+    def _arguments(self, request: Request, url: URL) -> dict[str, Any]:
+        """Return what `aiohttp.ClientSession.request` is given; the repr of its headers shows no credential."""
         headers = request.headers
         if "accept-encoding" not in headers:
             headers = headers.merged({"Accept-Encoding": ACCEPT_ENCODING})
@@ -145,35 +185,6 @@ class AiohttpTransport:
         if url.scheme == "https" or (proxy is not None and proxy.scheme == "https"):
             arguments["ssl"] = self._options.tls.context()
         return {"method": request.method, "url": url, "headers": headers, "allow_redirects": False, **arguments}
-
-    async def _exchanged(self, home: Home, request: Request, arguments: dict[str, Any], exchange: Exchange) -> Response:
-        content = request.content
-        data = BytesIO(content) if content is not None and len(content) > _LARGE else content
-        answer: aiohttp.ClientResponse = await home.session.request(data=data, **arguments)
-        wire = exchange.wire
-        assert wire is not None  # noqa: S101 - an answer has come on it
-        try:
-            if answer.status == _SWITCHING_PROTOCOLS:
-                raise errors.RemoteProtocolError("the server switched to another protocol, which nobody asked for")
-            if len(answer.raw_headers) > _MOST_HEADERS:
-                raise errors.RemoteProtocolError(f"got more than {_MOST_HEADERS} headers")
-            decoder = BodyDecoder(answer.headers, self._options.max_response_bytes)
-            stream = answer.content
-            while not stream.at_eof():
-                decoder.feed(await stream.readany())
-            body = decoder.finish()
-        except BaseException:
-            answer.close()
-            home.connector.discard(wire)
-            raise
-        home.connector.keep(wire, answer)
-        if answer.status == _PROXY_AUTHENTICATION_REQUIRED and "proxy" in arguments:
-            refused = errors.ProxyError("the proxy wants other credentials (407)")
-            refused.retryable = False
-            raise refused
-        # As Python's own HTTP client reads them: each byte is a character.
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.raw_headers]
-        return Response(answer.status, headers, body, answer)
 
     def _require_open(self) -> None:
         if self._closed:

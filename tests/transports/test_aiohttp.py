@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import Any
 
+import aiohttp
 import pytest
 import trustme
 
@@ -1001,3 +1002,78 @@ def test_uvloop_serves_as_well(serving: Serving) -> None:
     loop.run_until_complete(main())  # pyright: ignore
     loop.run_until_complete(loop.shutdown_asyncgens())  # pyright: ignore
     loop.close()  # pyright: ignore
+
+
+# Without a session
+
+
+def test_the_native_answer_is_aiohttps_and_complete(serving: Serving) -> None:
+    def talk(server: RawServer, connection: socket.socket, number: int) -> None:
+        server.read(connection)
+        connection.sendall(answer(b'{"a":1}', b"Content-Type: application/json").replace(b"200 OK", b"503 Busy"))
+
+    server = serving(talk)
+
+    async def work(transport: AiohttpTransport) -> None:
+        request = post(server.url).with_headers({"Authorization": "Bearer secret-key"})
+        native = (await transport.send(request)).native
+        assert isinstance(native, aiohttp.ClientResponse)
+        assert (native.status, native.reason, native.method) == (503, "Busy", "POST")
+        assert str(native.url) == request.url
+        assert native.headers["content-length"] == "7"
+        assert await native.json() == {"a": 1}
+        with pytest.raises(aiohttp.ClientResponseError) as caught:
+            native.raise_for_status()
+        assert "secret-key" not in repr(caught.value)
+        native.close()
+        assert native.closed
+
+    run(work)
+
+
+def test_what_stands_in_for_the_requests_of_sessions_does_so_for_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As packages for tests do it, which replace this method."""
+
+    class StandInError(Exception):
+        pass
+
+    async def stand_in(session: aiohttp.ClientSession, method: str, url: Any, **_: Any) -> Any:
+        raise StandInError(method)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", stand_in)
+
+    async def work(transport: AiohttpTransport) -> None:
+        with pytest.raises(StandInError, match="POST"):
+            await transport.send(post("http://cache.invalid"))
+
+    run(work)
+
+
+def test_an_answer_that_comes_before_the_request_is_sent_ends_its_connection(serving: Serving) -> None:
+    """What the server has not read would be the beginning of the next request."""
+    done = threading.Event()
+
+    def talk(server: RawServer, connection: socket.socket, number: int) -> None:
+        connection.recv(1000)
+        connection.sendall(answer(b"early"))
+        done.wait(10)
+
+    server = serving(talk)
+
+    async def work(transport: AiohttpTransport) -> None:
+        large = Request("POST", server.url, {}, bytes(32_000_000), 5)
+        for _ in range(2):
+            assert (await transport.send(large)).content == b"early"
+        done.set()
+
+    run(work)
+    assert server.connections == 2
+
+
+def test_a_path_that_http_cannot_carry_is_a_configuration_error(serving: Serving) -> None:
+    async def work(transport: AiohttpTransport) -> None:
+        for path in ("/a b", "/\u2603", "/a\r\nX: y"):
+            with pytest.raises(errors.ConfigurationError, match=r"^GET "):
+                await transport.send(Request("GET", "http://cache.invalid" + path, timeout=5))
+
+    run(work)

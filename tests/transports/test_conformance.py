@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import aiohttp
+import pytest
+
 from langcache import AsyncTransport, Transport, TransportOptions
 from langcache_transports.aiohttp.transport import AiohttpTransport
 from langcache_transports.requests import RequestsTransport
@@ -21,6 +26,22 @@ class TestRequests(TransportConformance):
 
 
 class TestAiohttp(AsyncTransportConformance):
+    def make_transport(self, options: TransportOptions) -> AsyncTransport:
+        return AiohttpTransport(options)
+
+
+class TestAiohttpBySession(AsyncTransportConformance):
+    """With a session, as where a program watches its requests."""
+
+    @pytest.fixture(autouse=True)
+    def _watched(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        original: Any = vars(aiohttp.ClientSession)["_request"]
+
+        async def watched(*given: Any, **more: Any) -> Any:
+            return await original(*given, **more)
+
+        monkeypatch.setattr(aiohttp.ClientSession, "_request", watched)
+
     def make_transport(self, options: TransportOptions) -> AsyncTransport:
         return AiohttpTransport(options)
 
