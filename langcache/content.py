@@ -31,12 +31,16 @@ class BodyDecoder:
         self._parts: list[bytes] = []
         self.size = 0
         """How many bytes there are so far, decoded."""
-        value = headers.get("content-encoding", "") or ""
+        self._inflate: _Inflate | None = None
+        value = headers.get("content-encoding")
+        if not value:
+            return
         codings = [coding for item in value.split(",") if (coding := item.strip().lower()) not in ("", "identity")]
         unknown = [coding for coding in codings if coding not in ("gzip", "x-gzip", "deflate")]
         if unknown or len(codings) > 1:
             raise DecodingError(f"The answer has the content coding {value!r}; understood are {ACCEPT_ENCODING}")
-        self._inflate = _Inflate(codings[0]) if codings else None
+        if codings:
+            self._inflate = _Inflate(codings[0])
 
     def feed(self, piece: bytes) -> None:
         """Take the next bytes off the wire; raises DecodingError, or ResponseTooLargeError beyond the cap."""

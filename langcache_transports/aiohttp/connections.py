@@ -24,7 +24,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 from aiohttp import hdrs
@@ -42,7 +42,18 @@ if TYPE_CHECKING:
 
 _HEAD_END = b"\r\n\r\n"
 _BODILESS = (204, 304)
-_MOST_TEMPLATES = 16
+_MOST_PLACES = 16
+
+
+class Place(NamedTuple):
+    """Where requests go, to one origin."""
+
+    request: aiohttp.ClientRequest
+    """One of aiohttp's, which is never sent: it makes a connection to where such a request goes."""
+    key: Any
+    """aiohttp's key of the pool."""
+    host: str
+    """What the header Host says."""
 
 
 class Exchange:
@@ -222,7 +233,7 @@ class Connector(aiohttp.TCPConnector):
         )
         self._factory: Any = partial(Wire, loop=loop)
         self._kind = kind
-        self._templates: dict[tuple[str, str, ssl.SSLContext | None], aiohttp.ClientRequest] = {}
+        self._places: dict[tuple[str, str, ssl.SSLContext | None], Place] = {}
         self._size = size
         self._idle_timeout = idle_timeout
         self._idle: dict[Wire, None] = {}  # in the order in which they became it
@@ -235,30 +246,28 @@ class Connector(aiohttp.TCPConnector):
             raise exchange.wire.failure or aiohttp.ClientConnectionError("The connection broke")
         return await self._connected(req, traces, timeout, exchange)
 
-    def template(self, url: URL, context: ssl.SSLContext | None) -> aiohttp.ClientRequest:
-        """Return a request, the same each time, of which aiohttp makes a connection to where `url` leads."""
-        place = url.scheme, url.raw_authority, context
-        found = self._templates.get(place)
+    def place(self, url: URL, context: ssl.SSLContext | None) -> Place:
+        """Return where `url` leads, the same each time, for `reserve`."""
+        origin = url.scheme, url.raw_authority, context
+        found = self._places.get(origin)
         if found is None:
-            if len(self._templates) >= _MOST_TEMPLATES:  # contexts are replaced when their files change
-                self._templates.clear()
-            found = self._kind("GET", url.origin(), loop=self._loop, ssl=True if context is None else context)
-            self._templates[place] = found
+            if len(self._places) >= _MOST_PLACES:  # contexts are replaced when their files change
+                self._places.clear()
+            request = self._kind("GET", url.origin(), loop=self._loop, ssl=True if context is None else context)
+            found = self._places[origin] = Place(request, request.connection_key, request.headers[hdrs.HOST])
         return found
 
-    async def reserve(
-        self, template: aiohttp.ClientRequest, timeout: aiohttp.ClientTimeout, exchange: Exchange
-    ) -> Wire:
-        """Return a connection for an exchange without a session, to where a request like `template` goes."""
-        wire = None if exchange.fresh else self._quiet_one(template.connection_key)
+    async def reserve(self, place: Place, timeout: aiohttp.ClientTimeout, exchange: Exchange) -> Wire:
+        """Return a connection for an exchange without a session."""
+        wire = None if exchange.fresh else self._quiet_one(place.key)
         if wire is None:
             async with time_limit(timeout.connect):  # older sessions do it, and newer connectors
-                exchange.loan = await self._connected(template, [], timeout, exchange)
+                exchange.loan = await self._connected(place.request, [], timeout, exchange)
             assert exchange.wire is not None  # noqa: S101 - it is the loan's
             return exchange.wire
         self._acquired.add(wire)
         wire.begin(self)
-        wire.key = template.connection_key
+        wire.key = place.key
         exchange.wire = wire
         return wire
 

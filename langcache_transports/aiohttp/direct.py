@@ -68,10 +68,14 @@ def may_be_direct(session: aiohttp.ClientSession, request: Request, url: URL) ->
         _IS_AIOHTTPS_OWN
         and vars(aiohttp.ClientSession)["_request"] is _REQUEST
         and not session.trace_configs
-        and url.scheme in {"http", "https"}
-        and bool(url.raw_host)
-        and _SESSIONS.isdisjoint([name.lower() for name in request.headers])
+        and _is_plain(url, tuple(request.headers))
     )
+
+
+@lru_cache(maxsize=256)
+def _is_plain(url: URL, names: tuple[str, ...]) -> bool:
+    is_known = url.scheme in {"http", "https"} and bool(url.raw_host)
+    return is_known and _SESSIONS.isdisjoint(name.lower() for name in names)
 
 
 def encoded(request: Request, url: URL, host: str) -> bytes:

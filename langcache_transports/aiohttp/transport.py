@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import aiohttp
-from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -133,12 +132,12 @@ class AiohttpTransport:
 
     async def _directly(self, home: Home, request: Request, url: URL, exchange: Exchange) -> Answered:
         context = self._options.tls.context() if url.scheme == "https" else None
-        template = home.connector.template(url, context)
+        place = home.connector.place(url, context)
         answer: aiohttp.ClientResponse | None = None
         try:
-            sent = encoded(request, url, template.headers[hdrs.HOST])
-            wire = await home.connector.reserve(template, self._timeout, exchange)
-            answer, body = await answered(wire, sent, request, url, template, self._options.max_response_bytes)
+            sent = encoded(request, url, place.host)
+            wire = await home.connector.reserve(place, self._timeout, exchange)
+            answer, body = await answered(wire, sent, request, url, place.request, self._options.max_response_bytes)
             return answer, body
         finally:
             home.connector.settle(exchange, answer)
