@@ -83,6 +83,10 @@ _VAGUE = (errors.ReadError, errors.RequestError)
 _NO_CONNECTION = frozenset({"NewConnectionError", "ConnectTimeoutError"})
 """urllib3's classes for a connection that was not made; what derives from them counts too."""
 
+_FILES = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+_NO_FILE = "Could not find"
+"""requests' words for certificates that are not where the session says."""
+
 _WORKSHOP = frozenset(
     {"aiohttp", "anyio", "charset_normalizer", "gevent", "h11", "h2", "hpack", "httpcore", "httpx", "idna", "requests"}
     | {"socks", "socksio", "trio", "urllib3", "yarl"}
@@ -113,6 +117,8 @@ def _by_place(error: BaseException) -> type[errors.LangCacheError] | None:
         return None
     if _is_of_tls(error):
         return errors.ReadError
+    if isinstance(error, _FILES) or str(error).startswith(_NO_FILE):
+        return errors.ConfigurationError
     return errors.NetworkError if isinstance(error, OSError) else errors.RemoteProtocolError
 
 

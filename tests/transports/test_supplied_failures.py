@@ -153,6 +153,18 @@ def test_what_a_library_stumbles_over_is_an_error_of_ours(kind: str, what: str) 
         call(kind, server.url, settings=EAGER)  # a cookie is met again by the next attempt
 
 
+@pytest.mark.parametrize("attribute", ["verify", "cert"])
+def test_certificates_that_are_not_there_are_no_miss(attribute: str) -> None:
+    """The session is set up wrongly, which says nothing of the service."""
+
+    def prepare(session: requests.Session) -> None:
+        session.trust_env = False
+        setattr(session, attribute, "/nowhere/certificates.pem")
+
+    with pytest.raises(errors.ConfigurationError, match=r"/nowhere/certificates\.pem"):
+        call("requests", "https://cache.invalid", prepare=prepare, settings=OPEN)
+
+
 @pytest.mark.parametrize("alert", [False, True], ids=["a broken record", "an alert"])
 @every_library
 def test_a_search_is_a_miss_where_tls_breaks_in_the_place_of_the_answer(
