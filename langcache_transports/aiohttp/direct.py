@@ -39,7 +39,8 @@ LONGEST_LINE = 65_536  # bytes
 _MOST_HEADERS = 100
 
 _REQUEST = vars(aiohttp.ClientSession)["_request"]
-_IS_AIOHTTPS_OWN = _REQUEST.__code__.co_filename == aiohttp.client.__file__
+_CODE = getattr(_REQUEST, "__code__", None)  # tests may have replaced it already
+_IS_AIOHTTPS_OWN = getattr(_CODE, "co_filename", None) == aiohttp.client.__file__
 
 
 class Answer(aiohttp.ClientResponse):

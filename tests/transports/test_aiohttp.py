@@ -1049,6 +1049,26 @@ def test_what_stands_in_for_the_requests_of_sessions_does_so_for_ours(monkeypatc
     run(work)
 
 
+def test_what_stood_in_before_the_transport_was_loaded_does_so_too() -> None:
+    code = """
+import asyncio, aiohttp
+from unittest import mock
+
+async def main():
+    from langcache_transports.aiohttp.transport import AiohttpTransport
+    from langcache import Request, TransportOptions
+    await AiohttpTransport(TransportOptions()).send(Request("GET", "http://cache.invalid/", timeout=5))
+
+with mock.patch.object(aiohttp.ClientSession, "_request", mock.AsyncMock(side_effect=LookupError("stand-in"))):
+    try:
+        asyncio.run(main())
+    except LookupError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "stand-in"
+
+
 def test_an_answer_that_comes_before_the_request_is_sent_ends_its_connection(serving: Serving) -> None:
     """What the server has not read would be the beginning of the next request."""
     done = threading.Event()
