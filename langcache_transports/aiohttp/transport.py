@@ -97,14 +97,16 @@ class AiohttpTransport:
         send = self._by_session if proxy or not may_be_direct(home.session, request, url) else self._directly
         try:
             async with time_limit(None if request.timeout is None else max(request.timeout, _SHORTEST)):
+                done: Answered | None = None
                 try:
-                    answer, body = await send(home, request, url, exchange)
+                    done = await send(home, request, url, exchange)
                 except (aiohttp.ClientError, OSError):
                     if not (request.idempotent and exchange.stale):
                         raise
+                if done is None:
                     self._require_open()  # it may be this that closed the connection
                     exchange.again()
-                    answer, body = await send(home, request, url, exchange)
+                    done = await send(home, request, url, exchange)
         except errors.RequestError as error:
             raise translated(error, request, exchange, self._options.tls) from error
         except errors.LangCacheError as error:
@@ -119,6 +121,7 @@ class AiohttpTransport:
                 forget(error)
                 raise refused from None
             raise translated(error, request, exchange, self._options.tls, proxy) from error
+        answer, body = done
         # As Python's own HTTP client reads them: each byte is a character.
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.raw_headers]
         return Response(answer.status, headers, body, answer)
