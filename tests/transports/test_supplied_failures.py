@@ -21,6 +21,12 @@ EAGER = {"retry_config": RetryPolicy(initial_ms=0, max_ms=0)}
 OPEN = {"on_failure": "miss", "retry_config": None, "timeout_ms": 200}
 
 
+before_python_3_11 = pytest.mark.filterwarnings(
+    "ignore:.*_SSLProtocolTransport:pytest.PytestUnraisableExceptionWarning"
+)
+"""asyncio warns there that TLS which a caller's session of aiohttp has lost was left open."""
+
+
 def setting(kind: str, url: str) -> errors.LangCacheError:
     """Make a set that may be repeated where nothing was sent, and return the error that it ends with."""
     with pytest.raises(errors.RequestError) as caught:
@@ -28,6 +34,7 @@ def setting(kind: str, url: str) -> errors.LangCacheError:
     return caught.value
 
 
+@before_python_3_11
 @every_library
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
 @pytest.mark.parametrize("alert", [False, True], ids=["a broken record", "an alert"])
@@ -165,6 +172,7 @@ def test_certificates_that_are_not_there_are_no_miss(attribute: str) -> None:
         call("requests", "https://cache.invalid", prepare=prepare, settings=OPEN)
 
 
+@before_python_3_11
 @pytest.mark.parametrize("alert", [False, True], ids=["a broken record", "an alert"])
 @every_library
 def test_a_search_is_a_miss_where_tls_breaks_in_the_place_of_the_answer(
