@@ -86,7 +86,7 @@ def encoded(request: Request, url: URL, host: str) -> bytes:
     """
     method, headers, content = request.method.upper(), request.headers, request.content
     lines = [_start(method, url, host)]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += [f"{name}: {value}" for name, value in headers.pairs()]
     if "accept-encoding" not in headers:
         lines.append(f"Accept-Encoding: {ACCEPT_ENCODING}")
     if content or method not in _BODILESS:
