@@ -18,8 +18,12 @@ import pytest
 import requests
 import urllib3
 
-from langcache import BackoffStrategy, LangCache, RetryConfig, errors
+from langcache import BackoffStrategy, LangCache, Request, RetryConfig, TransportOptions, errors
+from langcache_transports.requests import RequestsTransport
+from langcache_transports.supplied import HttpxClient, RequestsSession, Urllib3Pool
 from langcache_transports.testing import Conversation, FaultServer, ForwardProxy, faults
+from langcache_transports.urllib3 import Urllib3Transport
+from tests.transports.in_loop import AiohttpInLoop
 
 SECRET = "canary-in-a-coal-mine"  # noqa: S105 - it protects nothing
 SECRETS = (SECRET, base64.b64encode(f"user:{SECRET}".encode()).decode())
@@ -197,3 +201,26 @@ def test_a_call_is_repeated_after_such_an_error(sender: str, fault: str) -> None
                 search(sender, server.url, retry_config=AGAIN)
         assert search(sender, server.url, retry_config=AGAIN) == []
         assert server.connections == 2
+
+
+TRANSPORTS: dict[str, Callable[[], Any]] = {
+    "urllib3": lambda: Urllib3Transport(TransportOptions()),
+    "requests": lambda: RequestsTransport(TransportOptions()),
+    "aiohttp": lambda: AiohttpInLoop(TransportOptions()),
+    "httpx": lambda: HttpxClient(httpx.Client()),
+    "requests.Session": lambda: RequestsSession(requests.Session()),
+    "urllib3.PoolManager": lambda: Urllib3Pool(urllib3.PoolManager()),
+}
+
+
+@pytest.mark.parametrize("sender", TRANSPORTS)
+@pytest.mark.parametrize("wrong", ["\u2603", "\r\nX: y"], ids=["a snowman", "a line break"])
+def test_a_traceback_shows_no_header_that_http_cannot_carry(sender: str, wrong: str) -> None:
+    """The libraries' own texts do, or those of what encodes their headers."""
+    transport = TRANSPORTS[sender]()
+    with FaultServer(FOUND) as server:
+        request = Request("POST", server.url, {"X-Name": "\xe4", "Authorization": f"Bearer {SECRET}{wrong}"}, b"{}", 5)
+        with pytest.raises(errors.ConfigurationError) as caught:
+            transport.send(request)
+    transport.close()
+    assert SECRET not in "".join(traceback.format_exception(caught.value))

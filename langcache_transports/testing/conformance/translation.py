@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import traceback
 import zlib
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from langcache.transport import Transport
 
 from .. import faults
 from ..server import Conversation
-from .base import SECRET_HEADER, Promises, Start, asking, content_of
+from .base import Promises, Start, asking, content_of
 
 _EXPECTED_HEADERS = {"host", "accept", "accept-encoding", "authorization", "connection", "content-length", "user-agent"}
 
@@ -73,15 +72,13 @@ class Translation(Promises):
     def test_a_header_that_http_cannot_carry_is_a_configuration_error(
         self, transport: Transport, start: Start, value: str
     ) -> None:
-        """Neither the error nor its traceback shows a header."""
+        """The client refuses it before a transport gets it; what adds headers to a library's requests may not."""
         server = start(faults.OK)
         if not value.isascii():
             self.needs("latin_headers")
-        request = asking(server, headers={"Authorization": f"Bearer {SECRET_HEADER}{value}", "X-Name": f"\xe4{value}"})
-        with pytest.raises(errors.ConfigurationError) as caught:
+        request = asking(server, headers={"X-Name": f"\xe4{value}"})
+        with pytest.raises(errors.ConfigurationError):
             transport.send(request)
-        shown = "".join(traceback.format_exception(caught.value))
-        assert SECRET_HEADER not in shown
         assert server.requests == []
 
     def test_nothing_is_added_that_tells_more_than_is_needed(self, transport: Transport, start: Start) -> None:
