@@ -144,6 +144,10 @@ class Headers(Mapping[str, str]):
         """Return the same as `items`, in no copy, for those who only go through them."""
         return self._items.values()
 
+    def folded(self) -> Iterable[str]:
+        """Return the names in lower case; this is not copied."""
+        return self._items.keys()
+
     def __getitem__(self, name: str) -> str:
         if name not in self:
             raise KeyError(name)
@@ -186,6 +190,18 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({self.shown()!r})"
+
+
+def _lowered(headers: HeadersLike) -> Headers:
+    """Return `headers` with their names in lower case; those that transports hand in, which are a list, in one go."""
+    if type(headers) is not list:
+        return Headers(headers).lowered()
+    lowered = Headers()
+    items = lowered._items  # pyright: ignore[reportPrivateUsage]
+    for name, value in cast("list[tuple[str, str]]", headers):
+        key = name.lower()
+        items[key] = (key, f"{items[key][1]}, {value}" if key in items else value)
+    return lowered
 
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
@@ -234,15 +250,16 @@ class Request:
         options: Mapping[str, Any] = NO_OPTIONS,
     ) -> None:
         # Written out, as in Response, because it takes headers in any form and keeps `Headers`.
-        put = object.__setattr__
-        put(self, "method", method)
-        put(self, "url", url)
-        put(self, "headers", headers if type(headers) is Headers else Headers(headers))
-        put(self, "content", content)
-        put(self, "timeout", timeout)
-        put(self, "operation", operation)
-        put(self, "idempotent", idempotent)
-        put(self, "options", options)
+        self.__dict__.update(
+            method=method,
+            url=url,
+            headers=headers if type(headers) is Headers else Headers(headers),
+            content=content,
+            timeout=timeout,
+            operation=operation,
+            idempotent=idempotent,
+            options=options,
+        )
 
     def replace(self, **changes: Any) -> Request:
         """Return a copy with these attributes instead, which must be of the types that they have."""
@@ -310,12 +327,13 @@ class Response:
         native: Any = None,
         extensions: Mapping[str, Any] = NO_OPTIONS,
     ) -> None:
-        put = object.__setattr__
-        put(self, "status_code", status_code)
-        put(self, "headers", Headers(headers).lowered())
-        put(self, "content", content)
-        put(self, "native", native)
-        put(self, "extensions", extensions)
+        self.__dict__.update(
+            status_code=status_code,
+            headers=_lowered(headers),
+            content=content,
+            native=native,
+            extensions=extensions,
+        )
 
     def with_extensions(self, **extensions: Any) -> Response:
         """Return a copy that also has these `extensions`; they replace those of the same name."""

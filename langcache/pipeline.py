@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -62,7 +62,7 @@ _COMMON_HEADERS = Headers(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class CallOptions:
     """What a caller sets for one call alone; None, or UNSET where None says something, leaves it to the client."""
 
@@ -83,7 +83,12 @@ class Pipeline:
         self._transports = transports
         self._roster = plugins.roster
         self._stages = plugins.stages(settings)
-        self._handle = compose(checked_middleware(layer) for stage in self._stages for layer in stage)
+        strangers = plugins.roster.members  # those that are built in need no check with each call
+        self._handle = compose(
+            checked_middleware(layer) if layer.plugin in strangers else layer.middleware
+            for stage in self._stages
+            for layer in stage
+        )
         plugins.roster.tell_composed(self._stages)
         self._target: Target | None = None
 
@@ -108,9 +113,9 @@ class Pipeline:
         if transport is None:
             transport = await self._load_async(operation)
 
-        async def transmit(request: Request) -> Response:
+        def transmit(request: Request) -> Awaitable[Response]:
             self._transports.require_open()
-            return await transport.send(checked_request(request))
+            return transport.send(checked_request(request))
 
         own_client = self._settings.own_async_client
         request = self._request(operation, arguments, options, deadline_at, own_client, transport)

@@ -59,7 +59,13 @@ class BearerAuth:
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Send the key with this attempt."""
         if "authorization" in request.headers:
-            return (yield from call_next(request))
+            return call_next(request)
+        if self._fixed is not None:  # there is no other one to send after it was refused
+            return call_next(self._authorized(request, self._fixed))
+        return self._provided(request, call_next)
+
+    def _provided(self, request: Request, call_next: Next) -> Steps[Response]:
+        """Send the provider's key, and once more with another one where it is refused and there is another one."""
         key = yield from self._ask()
         if key is None:
             if self._required and not request.options.get("own_client"):

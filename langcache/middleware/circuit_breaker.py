@@ -212,7 +212,10 @@ class CircuitBreaker:
         chosen = request.options.get("breaker", UNSET)
         policy: BreakerPolicy | None = self._policy if isinstance(chosen, Unset) else chosen
         if policy is None:
-            return (yield from call_next(request))
+            return call_next(request)  # without a generator of its own, which would have nothing to do
+        return self._let_through(request, call_next, policy)
+
+    def _let_through(self, request: Request, call_next: Next, policy: BreakerPolicy) -> Steps[Response]:
         circuit = self._circuits.get().of(policy, _origin(request.url))
         ticket = circuit.enter(self._clock())
         if ticket is None:

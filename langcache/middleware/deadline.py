@@ -46,10 +46,10 @@ class Deadline:
         """Bound this call, where it has a deadline."""
         at: float | None = request.options.get("deadline")
         if at is None:
-            return (yield from call_next(request))
+            return call_next(request)  # without a generator of its own, which would have nothing to do
         milliseconds: float | None = request.options.get("deadline_ms")
         limit = self._default if milliseconds is None else milliseconds / 1000
-        return (yield from _Bounded(request, at, limit, self._clock).perform(call_next(request)))
+        return _Bounded(request, at, limit, self._clock).perform(call_next(request))
 
 
 class _Bounded:

@@ -50,9 +50,12 @@ class FailOpen:
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Carry out this call, and go on without it where it fails and may."""
         on_failure = request.options.get("on_failure") or self._on_failure
-        substitute = request.options.get("substitute")
+        substitute: Callable[[Request], bytes] | None = request.options.get("substitute")
         if on_failure != "miss" or substitute is None:
-            return (yield from call_next(request))
+            return call_next(request)  # without a generator of its own, which would have nothing to do
+        return self._excused(request, call_next, substitute)
+
+    def _excused(self, request: Request, call_next: Next, substitute: Callable[[Request], bytes]) -> Steps[Response]:
         try:
             return (yield from call_next(request))
         except (LangCacheError, OSError) as error:

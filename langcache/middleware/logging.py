@@ -30,7 +30,10 @@ class AttemptLog:
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Tell of this attempt."""
         if not self._tell.is_heard():
-            return (yield from call_next(request))
+            return call_next(request)  # without a generator of its own, which would have nothing to do
+        return self._told(request, call_next)
+
+    def _told(self, request: Request, call_next: Next) -> Steps[Response]:
         begun = self._clock()
         try:
             response = yield from call_next(request)

@@ -69,14 +69,14 @@ def may_be_direct(session: aiohttp.ClientSession, request: Request, url: URL) ->
         _IS_AIOHTTPS_OWN
         and vars(aiohttp.ClientSession)["_request"] is _REQUEST
         and not session.trace_configs
-        and _is_plain(url, tuple(request.headers))
+        and _SESSIONS.isdisjoint(request.headers.folded())
+        and _is_plain(url)
     )
 
 
 @lru_cache(maxsize=256)
-def _is_plain(url: URL, names: tuple[str, ...]) -> bool:
-    is_known = url.scheme in {"http", "https"} and bool(url.raw_host)
-    return is_known and _SESSIONS.isdisjoint(name.lower() for name in names)
+def _is_plain(url: URL) -> bool:
+    return url.scheme in {"http", "https"} and bool(url.raw_host)
 
 
 def encoded(request: Request, url: URL, host: str) -> bytes:

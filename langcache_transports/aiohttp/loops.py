@@ -21,6 +21,7 @@ import aiohttp
 from langcache.processes import PerProcess
 
 from .connections import Connector
+from .limits import Limits
 
 _NEVER = 100 * 365 * 24 * 3600.0  # seconds
 
@@ -31,6 +32,7 @@ class Home:
     def __init__(self, loop: asyncio.AbstractEventLoop, connector: Connector, session: aiohttp.ClientSession) -> None:
         self.connector = connector
         self.session = session
+        self.limits = Limits(loop)
         self.lifetime: AsyncGenerator[None, None] | None = None
         self._process = os.getpid()
         # The context is empty, because that of the first caller would live as long as the loop.
@@ -61,6 +63,7 @@ class Home:
         if lifetime is not None:
             with suppress(StopIteration, RuntimeError):  # it is at its end, or the loop is just finalising it
                 lifetime.aclose().__await__().send(None)
+        self.limits.end()
         anchor = self._anchor()
         if anchor is not None:
             anchor.cancel()

@@ -6,6 +6,7 @@ import asyncio
 import math
 import sys
 from base64 import b64encode
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -22,7 +23,6 @@ from langcache.transport import TransportOptions, checked_proxy
 
 from .connections import EXCHANGE, Connector, Exchange
 from .direct import LONGEST_LINE, answered, body_of, encoded, may_be_direct
-from .limits import time_limit
 from .loops import Home, Homes
 from .translation import FOREIGN, forget, named, translated, unsendable
 
@@ -30,7 +30,8 @@ _HONOURED = ("tls", "proxy", "no_proxy", "connect_timeout_ms", "idle_timeout_ms"
 _ADDED_BY_AIOHTTP = CIMultiDict((name, None) for name in ("Accept", "Accept-Encoding", "Content-Type", "User-Agent"))
 _PROXY_AUTHENTICATION_REQUIRED = 407
 _LARGE = 1_000_000  # bytes; larger ones are written in pieces, and aiohttp warns where they are not
-_SHORTEST = 0.001  # seconds; for asyncio, 0 and less would be no limit
+_SHORTEST = 0.001  # seconds; what has no time at all would not even begin
+_NO_LIMIT: AbstractContextManager[object] = nullcontext()
 
 
 Answered = tuple[aiohttp.ClientResponse, bytes]
@@ -96,7 +97,7 @@ class AiohttpTransport:
         exchange = Exchange()
         send = self._by_session if proxy or not may_be_direct(home.session, request, url) else self._directly
         try:
-            async with time_limit(None if request.timeout is None else max(request.timeout, _SHORTEST)):
+            with _NO_LIMIT if request.timeout is None else home.limits.within(max(request.timeout, _SHORTEST)):
                 done: Answered | None = None
                 try:
                     done = await send(home, request, url, exchange)
