@@ -196,11 +196,12 @@ def _lowered(headers: HeadersLike) -> Headers:
     """Return `headers` with their names in lower case; those that transports hand in, which are a list, in one go."""
     if type(headers) is not list:
         return Headers(headers).lowered()
-    lowered = Headers()
-    items = lowered._items  # pyright: ignore[reportPrivateUsage]
+    lowered = Headers.__new__(Headers)
+    items: dict[str, tuple[str, str]] = {}
     for name, value in cast("list[tuple[str, str]]", headers):
         key = name.lower()
         items[key] = (key, f"{items[key][1]}, {value}" if key in items else value)
+    lowered._items = items  # pyright: ignore[reportPrivateUsage]
     return lowered
 
 
