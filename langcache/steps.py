@@ -22,7 +22,7 @@ from typing import Any, TypeVar, Union
 
 from .errors import UnexpectedAwaitableError, describe
 from .http import Request, Response
-from .workers import bounded, bounded_async, discard, result_of, result_of_async
+from .workers import Reply, bounded, bounded_async, discard, result_of, result_of_async
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Wait:
     is refused: it would hold up the loop, and wait for ever.
     """
 
-    future: Future[Any]
+    future: Future[Any] | Reply[Any]
     timeout: float | None = None
     thread: int | None = None
 

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .errors import ClientClosedError, PoolTimeout
 from .processes import PerProcess
@@ -213,12 +213,75 @@ async def abandonable(work: Callable[[], T]) -> T:
         del future
 
 
-def result_of(future: Future[T], seconds: float | None) -> T:
+class Reply(Generic[T]):
+    """What another thread tells, once, to who waits for it.
+
+    A Future does the same with a lock in Python code. KeyboardInterrupt may come between any two lines of that, and
+    leaves the lock taken: who tells the future hangs then, for ever. Nothing is locked here that an interrupt could
+    leave so. A waiter that has given up is told nothing, and leaves nothing behind.
+    """
+
+    def __init__(self) -> None:
+        self._told: list[T] = []
+        self._wakers: list[Callable[[], object]] = []
+
+    def done(self) -> bool:
+        """Say whether it is told."""
+        return bool(self._told)
+
+    def result(self) -> T:
+        """Return what was told; it is done."""
+        return self._told[0]
+
+    def tell(self, value: T) -> None:
+        """Tell `value`; it is for one thread to do, and once."""
+        self._told.append(value)  # before the waiters are looked at, and they look at it after they have come
+        while self._wakers:
+            self._wakers.pop()()
+
+    def wait(self, seconds: float | None) -> T:
+        """Return what is told, or raise TimeoutError after that many seconds; None is no limit."""
+        gate = threading.Lock()
+        gate.acquire()
+        self._wakers.append(gate.release)
+        if not self._told and not _passed(gate, seconds):
+            raise TimeoutError(f"not done after {seconds} s")
+        return self._told[0]
+
+    async def wait_async(self, seconds: float | None) -> T:
+        """The same for async programs."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed, and with it who waited
+                loop.call_soon_threadsafe(waiter.cancel)
+
+        self._wakers.append(wake)
+        if not self._told:
+            await asyncio.wait([waiter], timeout=seconds)  # which does not mind that it is cancelled, even twice
+        if not self._told:
+            raise TimeoutError(f"not done after {seconds} s")
+        return self._told[0]
+
+
+def _passed(gate: threading.Lock, seconds: float | None) -> bool:
+    """Wait until another thread releases `gate`, and say whether it has in that time; None is no limit."""
+    return gate.acquire(timeout=-1 if seconds is None else min(max(seconds, 0.0), threading.TIMEOUT_MAX))
+
+
+def result_of(future: Future[T] | Reply[T], seconds: float | None) -> T:
     """Return the result of `future`, or raise TimeoutError after that many seconds; None is no limit."""
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    # Not future.result(timeout): its TimeoutError cannot be told from one that the work raised.
-    if not done.wait(seconds):
+    if isinstance(future, Reply):
+        return future.wait(seconds)
+    # Not future.result(timeout): its TimeoutError cannot be told from one that the work raised. And not an Event, whose
+    # lock a KeyboardInterrupt can leave taken, so that whoever finishes or cancels the future would hang.
+    gate = threading.Lock()
+    gate.acquire()
+    future.add_done_callback(lambda _: gate.release())
+    if not _passed(gate, seconds):
         raise TimeoutError(f"not done after {seconds} s")
     try:
         return future.result()
@@ -271,8 +334,10 @@ async def _awaited(value: Awaitable[T], seconds: float) -> T:
         del task  # an exception's traceback holds this frame: without this, a failure would be a reference cycle
 
 
-async def result_of_async(future: Future[T], seconds: float | None) -> T:
+async def result_of_async(future: Future[T] | Reply[T], seconds: float | None) -> T:
     """The same as `result_of`, for async programs. A caller that is cancelled does not cancel a running future."""
+    if isinstance(future, Reply):
+        return await future.wait_async(seconds)
     import asyncio
 
     waiter = asyncio.wrap_future(future)

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import gc
+import signal
 import threading
 import time
 import weakref
@@ -19,6 +20,7 @@ import pytest
 from langcache import errors, workers
 from langcache.processes import PerProcess
 from langcache.workers import (
+    Reply,
     Workers,
     abandonable,
     bounded,
@@ -30,6 +32,7 @@ from langcache.workers import (
     result_of_async,
 )
 from tests.cycles import freed_at_once
+from tests.transports.programs import output_of
 
 T = TypeVar("T")
 
@@ -610,3 +613,82 @@ def test_where_no_thread_starts_the_work_is_done_in_the_callers(monkeypatch: pyt
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert once_in_thread(threading.get_ident).result(0) == threading.get_ident()
+
+
+# Interrupts
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this operating system has no such alarm")
+@pytest.mark.parametrize("made", ["Future()", "Reply()"])
+def test_an_interrupt_leaves_nothing_locked(made: str) -> None:
+    """It may come between any two lines of Python code: also just when a condition's lock is taken."""
+    program = f"""
+import faulthandler, signal, sys, threading
+from concurrent.futures import Future
+from langcache.workers import Reply, result_of
+
+faulthandler.dump_traceback_later(30, exit=True)
+real = threading.Condition.__enter__
+
+
+def interrupted(condition):
+    real(condition)
+    if sys._getframe(1).f_code.co_name == "wait":
+        raise KeyboardInterrupt
+
+
+def alarm(number, frame):
+    raise KeyboardInterrupt
+
+
+threading.Condition.__enter__ = interrupted
+signal.signal(signal.SIGALRM, alarm)
+future = {made}
+signal.setitimer(signal.ITIMER_REAL, 0.02)
+try:
+    result_of(future, 60)
+except KeyboardInterrupt:
+    print("interrupted")
+future.tell(7) if isinstance(future, Reply) else future.set_result(7)
+print(future.result())
+"""
+    assert output_of(program) == ("interrupted\n7\n", "")
+
+
+def test_what_is_told_comes_to_all_who_wait_and_who_come_later() -> None:
+    reply: Reply[int] = Reply()
+    told: list[int] = []
+    threads = [threading.Thread(target=lambda: told.append(result_of(reply, 20))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+
+    async def main() -> list[int]:
+        waiting = asyncio.gather(*(result_of_async(reply, 20) for _ in range(5)))
+        await asyncio.sleep(0)
+        reply.tell(7)
+        return [*await waiting, await result_of_async(reply, 20)]
+
+    assert asyncio.run(main()) == [7] * 6
+    for thread in threads:
+        thread.join(20)
+    assert told == [7] * 5
+    assert (reply.done(), reply.wait(0)) == (True, 7)
+
+
+def test_who_waits_too_long_for_a_reply_is_told_so_and_told_nothing_later() -> None:
+    reply: Reply[int] = Reply()
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError, match="not done after 0 s"):
+            await result_of_async(reply, 0)
+        task = asyncio.ensure_future(result_of_async(reply, None))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    with pytest.raises(TimeoutError, match="not done after 0 s"):
+        result_of(reply, 0)
+    reply.tell(7)  # though the loop is closed
+    assert reply.result() == 7

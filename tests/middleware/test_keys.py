@@ -59,6 +59,7 @@ class Call:
     def future(self) -> Future[Any]:
         """What the driver is to wait for, where another call asks."""
         assert isinstance(self.command, Wait)
+        assert isinstance(self.command.future, Future)
         return self.command.future
 
     @property
