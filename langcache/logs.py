@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 LOGGER: Final = logging.getLogger("langcache")
 WIRE: Final = logging.getLogger("langcache.wire")
@@ -32,6 +32,20 @@ LONGEST_FOREIGN_ID: Final = 128
 """How many characters of a service's id a line shows."""
 
 _METHODS: Final = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning"}
+
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:  # Python 3.10 cannot name its stream's type at run time
+    _StreamHandler = logging.StreamHandler
+
+
+class DebugHandler(_StreamHandler):
+    """Shows lines on standard error, for LANGCACHE_DEBUG: they are for somebody who looks, and kept nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
 
 
 class Logger(Protocol):

@@ -11,7 +11,7 @@ from ..config import Settings
 from ..errors import LangCacheError
 from ..hookspecs import hookimpl
 from ..http import Request, Response, display_url
-from ..logs import LOGGER, Logger, Teller
+from ..logs import LOGGER, DebugHandler, Logger, Teller
 from ..steps import Middleware, Next, Steps
 
 
@@ -102,9 +102,8 @@ def langcache_attempt_middleware(settings: Settings) -> Middleware | None:
 
 
 def _show_debug_log(logger: logging.Logger) -> None:
-    """Show the debug log on standard error, as LANGCACHE_DEBUG asks, without touching the root logger."""
-    logger.setLevel(logging.DEBUG)
+    """Show the debug log on standard error, as LANGCACHE_DEBUG asks, where the application has not configured it."""
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.DEBUG)
     if not logger.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-        logger.addHandler(handler)
+        logger.addHandler(DebugHandler())

@@ -157,3 +157,69 @@ def test_the_environment_turns_the_debug_log_on(debug: str) -> None:
 @pytest.mark.parametrize("debug", ["", "0", "false", "no", "OFF"])
 def test_the_environment_leaves_the_debug_log_off(debug: str) -> None:
     assert run_program(_SEARCH, debug) == ""
+
+
+def test_the_environment_overrides_nothing_that_the_application_has_configured() -> None:
+    """Its level stays, and its handler is the only one; where it has set neither, both are there."""
+    program = (
+        """
+import logging
+logger = logging.getLogger("langcache")
+logger.setLevel(logging.WARNING)
+"""
+        + _SEARCH
+        + """
+assert logger.level == logging.WARNING, logger.level
+"""
+    )
+    assert run_program(program, "1") == ""
+    own = (
+        """
+import logging
+logging.basicConfig(format="mine: %(levelname)s")
+"""
+        + _SEARCH.replace("root_before = ", "root_before = own = ")
+        + """
+assert logging.getLogger("langcache").handlers == [], "the application's own handler shows the lines"
+"""
+    )
+    assert run_program(own, "1").splitlines() == ["mine: DEBUG"] * 2
+
+
+def test_nothing_of_an_outage_is_louder_than_the_level_that_the_guide_names() -> None:
+    """However many calls: an attempt is DEBUG, its repetition INFO, and what is told at WARNING is told once."""
+    program = """
+import logging, sys
+from langcache import LangCache, RetryPolicy
+from langcache.errors import ConnectError, LangCacheError
+from langcache_transports.testing import FakeTransport
+
+
+class Levels(logging.Handler):
+    def emit(self, record):
+        seen.append(record.levelname)
+
+
+def down(request):
+    raise ConnectError("down")
+
+
+seen = []
+logger = logging.getLogger("langcache")
+logger.setLevel(logging.DEBUG)
+logger.addHandler(Levels())
+cache = LangCache(
+    "http://cache.example",
+    "k",
+    "c",
+    transport=FakeTransport(down),
+    retry_config=RetryPolicy(max_attempts=2, initial_ms=0, burst=50),
+)
+for _ in range(50):
+    try:
+        cache.search(prompt="a very private prompt")
+    except LangCacheError:
+        pass
+print({level: seen.count(level) for level in sorted(set(seen))}, file=sys.stderr)
+"""
+    assert run_program(program, "") == "{'DEBUG': 100, 'INFO': 50}\n"
