@@ -8,13 +8,11 @@
 
 from __future__ import annotations
 
-from .actors import acting_as, actor
 from .chain import Chain, Head
 from .files import JsonLinesFile
 from .plugin import Audit
-from .prompts import HashedPrompts, Prompt, RedactedPrompts
-from .records import AuditRecord
-from .room import AuditStats
+from .queue import AuditStats
+from .records import AuditRecord, HashedPrompts, Prompt, RedactedPrompts, acting_as, actor
 from .sinks import LoggerSink, Sink
 from .verification import Finding, Verification, verify
 

@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from .keys import Key, key_bytes
+from .records import Key, key_bytes
 
 _DIGITS: Final = 64
 _END = re.compile(rb',"hash":"([0-9a-f]{64})"\}')

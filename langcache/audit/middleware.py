@@ -10,11 +10,11 @@ from typing import TypeVar, Union
 from ..errors import AuditError, PluginError
 from ..http import Request, Response
 from ..outcomes import Outcome, outcome_of, outcome_of_error
+from ..processes import PerProcess
 from ..steps import Next, Steps, resolve
-from .actors import actor as current_actor
-from .admission import Admission, Ticket
-from .prompts import Treatment, treated
-from .records import AuditRecord, record_of
+from .queue import Entry, Queue
+from .records import AuditRecord, Treatment, record_of, treated
+from .records import actor as current_actor
 
 T = TypeVar("T")
 
@@ -34,9 +34,27 @@ class Call:
         self.is_over = False
 
 
-Make = Callable[[], AuditRecord]
-Keep = Callable[[Make, bool], Steps[Union[str, None]]]
-"""Takes what makes a record, and whether it may be waited for; returns why it is not kept though it has to be."""
+class Once:
+    """Makes a record at the first call, and returns the same one at each."""
+
+    __slots__ = ("_make", "_record")
+
+    def __init__(self, make: Callable[[], AuditRecord]) -> None:
+        self._make = make
+        self._record: AuditRecord | None = None
+
+    def __call__(self) -> AuditRecord:
+        """Return the record."""
+        if self._record is None:
+            self._record = self._make()
+        return self._record
+
+
+Keep = Callable[[Once, bool], Steps[Union[str, None]]]
+"""Takes what makes a record, and whether it may be waited for; returns why it is not kept though it has to be.
+
+What was done by an earlier call, which was interrupted, is not done again.
+"""
 
 
 class Recording:
@@ -44,11 +62,11 @@ class Recording:
 
     def __init__(
         self,
-        admission: Admission,
+        queues: PerProcess[Queue],
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.admission = admission
+        self.queues = queues
         self._wall = wall
         self._clock = clock
 
@@ -58,35 +76,44 @@ class Recording:
         """Pass `request` on, and keep the record of what became of it; raises AuditError where that cannot be."""
         began, start = self._wall(), self._clock()
 
-        def make(read: Callable[[], Outcome]) -> AuditRecord:
-            return record(read(), began=began, seconds=self._clock() - start)
+        def made(read: Callable[[], Outcome]) -> Once:
+            return Once(lambda: record(read(), began=began, seconds=self._clock() - start))
 
         try:
             response = yield from call_next(request)
         except Exception as error:
-            problem = yield from keep(partial(make, partial(outcome_of_error, request, error)), True)
+            problem = yield from _kept(keep, made(partial(outcome_of_error, request, error)))
             if problem is not None:
                 raise _late(request, problem, None) from error
             raise
         except BaseException as error:  # who is interrupted or cancelled waits for nothing, and is told nothing else
-            yield from keep(partial(make, partial(outcome_of_error, request, error)), False)
+            yield from keep(made(partial(outcome_of_error, request, error)), False)
             raise
-        problem = yield from keep(partial(make, partial(_outcome, request, response)), True)
+        problem = yield from _kept(keep, made(partial(_outcome, request, response)))
         if problem is not None:
             raise _late(request, problem, response)
         return response
 
-    def keep(self, ticket: Ticket, call: Call | None, make: Make, waits: bool) -> Steps[str | None]:
+    def keep(self, entry: Entry, call: Call | None, make: Once, waits: bool) -> Steps[str | None]:
         """Keep the record of a call, behind those of its attempts."""
         earlier: list[AuditRecord] = []
         if call is not None:
             call.is_over = True
             earlier = call.records
+        queue = self.queues.get()  # another one, where the process was forked during the call
         try:
             records = (*earlier, make())
         except Exception as error:  # noqa: BLE001 - what is inside is anybody's
-            return self.admission.lose(ticket, len(earlier) + 1, error)
-        return (yield from self.admission.keep(ticket, records, waits))
+            return queue.lose(entry, len(earlier) + 1, error)
+        return (yield from queue.keep(entry, records, waits))
+
+
+def _kept(keep: Keep, make: Once) -> Steps[str | None]:
+    try:
+        return (yield from keep(make, True))
+    except BaseException:  # who is interrupted meanwhile still has a record
+        yield from keep(make, False)
+        raise
 
 
 def _outcome(request: Request, response: object) -> Outcome:
@@ -124,14 +151,18 @@ class CallAudit:
         prompt = None
         if self._treatment != "none":
             prompt = yield from self._tried(request, "the prompt", treated(self._treatment, request))
-        ticket = yield from self._recording.admission.admit(request)
-        call = None
-        if self._key is not None:
-            call = Call(actor)
-            request = request.with_options(**{self._key: call})
-        record = partial(record_of, "call", actor=actor, prompt=prompt)
-        keep = partial(self._recording.keep, ticket, call)
-        return (yield from self._recording.perform(request, call_next, record, keep))
+        queue = self._recording.queues.get()
+        entry = yield from queue.admit(request)
+        try:
+            call = None
+            if self._key is not None:
+                call = Call(actor)
+                request = request.with_options(**{self._key: call})
+            record = partial(record_of, "call", actor=actor, prompt=prompt)
+            keep = partial(self._recording.keep, entry, call)
+            return (yield from self._recording.perform(request, call_next, record, keep))
+        finally:
+            queue.leave(entry)
 
     def _who(self) -> Steps[str | None]:
         actor: object = current_actor.get()
@@ -144,20 +175,15 @@ class CallAudit:
 
     def _tried(self, request: Request, what: str, steps: Steps[T]) -> Steps[T | None]:
         """Return what `steps` do, or None where they fail and that is to stop no call."""
-        admission = self._recording.admission
+        queue = self._recording.queues.get()
         try:
             return (yield from steps)
         except Exception as error:
-            if admission.strict:
-                raise AuditError(
-                    f"{request.operation}: not sent, because it cannot be recorded: {_untold(what, error)}"
-                ) from error
-            admission.writers.get().warn(AuditError(_untold(what, error)))
+            problem = f"{what} cannot be told: {type(error).__name__} was raised"
+            if queue.policy.strict:
+                raise AuditError(f"{request.operation}: not sent, because it cannot be recorded: {problem}") from error
+            queue.notices.add(AuditError(problem))
             return None
-
-
-def _untold(what: str, error: Exception) -> str:
-    return f"{what} cannot be told: {type(error).__name__} was raised"
 
 
 class AttemptAudit:
@@ -171,23 +197,29 @@ class AttemptAudit:
         """Record this attempt."""
         known = request.options.get(self._key)
         if isinstance(known, Call) and not known.is_over:
-            call, keep = known, partial(self._keep, known)
-        else:  # a request that some middleware makes on its own
-            call = Call(current_actor.get())
-            ticket = yield from self._recording.admission.admit(request)
-            keep = partial(self._recording.keep, ticket, None)
+            return (yield from self._perform(request, call_next, known, partial(self._keep, known)))
+        # It is a request that some middleware makes on its own.
+        queue = self._recording.queues.get()
+        entry = yield from queue.admit(request)
+        try:
+            keep = partial(self._recording.keep, entry, None)
+            return (yield from self._perform(request, call_next, Call(current_actor.get()), keep))
+        finally:
+            queue.leave(entry)
+
+    def _perform(self, request: Request, call_next: Next, call: Call, keep: Keep) -> Steps[Response]:
         call.attempts += 1
         record = partial(record_of, "attempt", actor=call.actor, attempt=call.attempts)
         return (yield from self._recording.perform(request, call_next, record, keep))
 
-    def _keep(self, call: Call, make: Make, waits: bool) -> Steps[str | None]:
-        admission = self._recording.admission
-        without_room = Ticket(admission.writers.get(), has_room=False)
+    def _keep(self, call: Call, make: Once, waits: bool) -> Steps[str | None]:
+        queue = self._recording.queues.get()
         try:
             record = make()
         except Exception as error:  # noqa: BLE001 - what is inside is anybody's
-            return admission.lose(without_room, 1, error)
+            return queue.lose(Entry(queue), 1, error)
         if call.is_over:  # it did not wait for this attempt
-            return (yield from admission.keep(without_room, [record], waits))
-        call.records.append(record)
+            return (yield from queue.keep(Entry(queue), [record], waits))
+        if not any(earlier is record for earlier in call.records):
+            call.records.append(record)
         return None

@@ -9,18 +9,15 @@ from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import AuditError, ConfigurationError, describe
+from ..errors import ConfigurationError, describe
 from ..hookspecs import hookimpl
 from ..processes import PerProcess
 from ..steps import Middleware
-from ..workers import in_thread, result_of, result_of_async
-from .admission import Admission, WhenFull, silence
+from ..workers import in_thread, result_of_async
 from .middleware import ActorSource, AttemptAudit, CallAudit, Recording
-from .prompts import Treatment, checked_treatment
-from .room import AuditStats, Room
-from .sinks import Sink, SinkLike, sink_of
-from .telling import Rarely, reason
-from .writer import Writer
+from .queue import AuditStats, Policy, Queue, WhenFull
+from .records import Treatment, checked_treatment
+from .sinks import SinkLike, sink_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -59,6 +56,7 @@ class Audit:
         wait_ms: float = 1_000,
         check_ms: float = 1_000,
         confirm: bool = False,
+        exit_ms: float = 5_000,
     ) -> None:
         """Make an audit; nothing is opened yet.
 
@@ -78,7 +76,10 @@ class Audit:
             wait_ms: how long a call waits for its record, at each of its ends at the most, in milliseconds.
             check_ms: how long a sink that worked is taken for one that works, in milliseconds. A call after that has it
                 looked at first; with 0 every call has.
-            confirm: whether a call ends only when its records are written. Otherwise they are queued then.
+            confirm: whether a call ends only when its records are written. Otherwise they are queued then, but for the
+                first calls, which confirm until the sink has taken a record.
+            exit_ms: how long the end of a process waits until what is queued is written, in milliseconds. What is not
+                written then is told in the log.
         """
         _check_choice("on_error", on_error, "raise", "ignore")
         _check_choice("when_full", when_full, None, "block", "drop", "fail")
@@ -90,26 +91,32 @@ class Audit:
             raise ConfigurationError(f"actor must be a string or a callable, not {type(actor).__name__}")
         treatment = checked_treatment(prompts)
         self._sink = sink_of(sink)
-        self._seconds = _seconds("wait_ms", wait_ms)
         strict = on_error == "raise"
-        policy: WhenFull = when_full or ("block" if strict else "drop")
+        policy = Policy(
+            strict=strict,
+            when_full=when_full or ("block" if strict else "drop"),
+            size=queue_size,
+            wait=_seconds("wait_ms", wait_ms),
+            vouched=_seconds("check_ms", check_ms),
+            confirms=confirm,
+            last=_seconds("exit_ms", exit_ms),
+        )
         self._options: dict[str, object] = {
             "sink": self._sink,
             "prompts": treatment if isinstance(treatment, str) else treatment.form,
             "attempts": attempts,
             "on_error": on_error,
-            "when_full": policy,
+            "when_full": policy.when_full,
             "queue_size": queue_size,
             "confirm": confirm,
         }
-        vouched = _seconds("check_ms", check_ms) if strict else None
         # Threads do not survive a fork, and what is queued is written by the process that queued it.
-        self._writers = PerProcess(partial(_writer, self._sink, queue_size, vouched, policy == "drop", strict))
-        self._recording = Recording(Admission(self._writers, strict, policy, self._seconds, confirm))
+        self._queues = PerProcess(partial(Queue, self._sink, policy))
+        self._recording = Recording(self._queues)
         self._key = f"audit {next(_numbers)}" if attempts else None
         self._call_audit = CallAudit(self._recording, actor, treatment, self._key)
-        # At the end of a process, the writers are closed by what waits for them.
-        weakref.finalize(self, _end, self._writers).atexit = False
+        # At the end of a process, the queues are closed by what waits for them.
+        weakref.finalize(self, _end, self._queues).atexit = False
 
     @hookimpl(tryfirst=True)
     def langcache_call_middleware(self) -> Middleware:
@@ -128,36 +135,26 @@ class Audit:
 
     def stats(self) -> AuditStats:
         """Return what became of the records of this process."""
-        return self._writers.get().room.stats
+        return self._queues.get().stats
 
     def check(self) -> None:
         """Have the sink looked at; raises AuditError where no record can be written now, which a start may depend on.
 
         It waits for the writing thread, up to `wait_ms`.
         """
-        writer = self._writers.get()
-        future = writer.ask(waits=False, sure=True)
-        try:
-            answer = result_of(future, self._seconds)
-        except TimeoutError:
-            answer = writer.room.withdraw(future) or silence(self._seconds)
-        if answer == "room":
-            writer.leave()
-        elif isinstance(answer, BaseException):
-            raise AuditError(f"The audit: {reason(answer)}") from answer
-        else:
-            raise AuditError("The audit: its queue is full" if answer == "full" else "The audit is closed")
+        self._queues.get().check()
 
     def flush(self, timeout_ms: float = 5_000) -> bool:
         """Wait until what is queued now is written, and say whether it is."""
-        return self._writers.get().flush(_seconds("timeout_ms", timeout_ms))
+        return self._queues.get().flush(_seconds("timeout_ms", timeout_ms))
 
     def close(self, timeout_ms: float = 5_000) -> bool:
-        """Take no more records, write those that are queued, and close the sink; say whether all of them are written.
+        """Let no more calls in, write the records of all others, and close the sink; say whether all are written.
 
-        It waits for `timeout_ms` milliseconds at the most. A second time does nothing.
+        Calls that have not ended are waited for, and recorded. It waits for `timeout_ms` milliseconds at the most; what
+        is not written then is told in the log, and is written while the process lives. A second time does nothing.
         """
-        return self._writers.get().close(_seconds("timeout_ms", timeout_ms))
+        return self._queues.get().close(_seconds("timeout_ms", timeout_ms))
 
     async def aclose(self, timeout_ms: float = 5_000) -> bool:
         """The same as `close`, for async programs."""
@@ -183,12 +180,8 @@ class Audit:
         return f"Audit({describe(self._sink)})"
 
 
-def _writer(sink: Sink, size: int, vouched: float | None, drops: bool, holds: bool) -> Writer:
-    return Writer(sink, Room(size, vouched, drops), holds, partial(Rarely(), sink))
-
-
-def _end(writers: PerProcess[Writer]) -> None:
-    writers.get().end()
+def _end(queues: PerProcess[Queue]) -> None:
+    queues.get().end()
 
 
 def _check_choice(name: str, value: object, *choices: object) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, Union, runtime_checkable
 
 from ..errors import AuditError, ConfigurationError, describe
+from ..logs import DebugHandler
 from .records import AuditRecord
 
 
@@ -73,7 +74,8 @@ class LoggerSink:
     """Logs each record in its JSON form with a `logging.Logger`; the record itself is the log record's ``audit``.
 
     The standard library hides the errors of a logger's handlers, so that a failing one cannot be told from one that
-    works. What can be told is that nobody listens: then records cannot be written.
+    works. What can be told is that none takes the level: then records cannot be written. A NullHandler takes nothing,
+    and the handler of LANGCACHE_DEBUG keeps nothing.
     """
 
     def __init__(self, logger: str | logging.Logger = "langcache.audit", level: int = logging.INFO) -> None:
@@ -81,12 +83,26 @@ class LoggerSink:
         self._level = level
 
     def check(self) -> None:
-        """Raise AuditError where the logger has no handler, or leaves out the level."""
+        """Raise AuditError where the logger leaves out the level, or no handler takes it."""
         name = self._logger.name
         if not self._logger.isEnabledFor(self._level):
             raise AuditError(f"The logger {name!r} leaves out {logging.getLevelName(self._level)}; set its level")
         if not self._logger.hasHandlers():
             raise AuditError(f"The logger {name!r} has no handler; add one")
+        if not any(self._takes(handler) for handler in self._handlers()):
+            raise AuditError(
+                f"The logger {name!r} has no handler that takes {logging.getLevelName(self._level)}; add one, or set "
+                "the level of one"
+            )
+
+    def _handlers(self) -> Iterator[logging.Handler]:
+        logger: logging.Logger | None = self._logger
+        while logger is not None:
+            yield from logger.handlers
+            logger = logger.parent if logger.propagate else None
+
+    def _takes(self, handler: logging.Handler) -> bool:
+        return handler.level <= self._level and not isinstance(handler, (logging.NullHandler, DebugHandler))
 
     def write(self, records: Sequence[AuditRecord]) -> int:
         """Log the records, one by one."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from langcache import Request, Response
 from langcache.audit import AuditRecord
+from langcache.audit.queue import Entry, Notices, Policy, Queue
 from langcache.audit.records import record_of
-from langcache.audit.room import Room
 from langcache.audit.sinks import Sink
-from langcache.audit.writer import Writer
 from langcache.outcomes import Outcome
 from langcache_transports.testing import FakeTransport
 
@@ -79,19 +78,34 @@ class Stuck(Kept):
         assert self.go_on.wait(30)
         return super().write(records)
 
+    def take(self, call: Callable[[], object]) -> None:
+        """Take the record of a call, so that the sink is known to work, and none of those that come then."""
+        self.go_on.set()
+        call()
+        self.go_on.clear()
+        self.begun.clear()
 
-class Losses:
-    """What a writer told."""
+
+class Losses(Notices):
+    """What the log would be told, if it were told of everything at once."""
 
     def __init__(self) -> None:
+        super().__init__("a sink")
         self.lost: list[tuple[str, int]] = []
 
-    def __call__(self, error: BaseException, lost: int) -> None:
+    def add(self, error: BaseException, lost: int = 0) -> None:
         self.lost.append((str(error), lost))
+
+    def end(self, error: BaseException | None = None) -> None:
+        if error is not None:
+            self.add(error)
 
 
 class NotStarted(threading.Thread):
     """A thread whose work the test does."""
+
+    def start(self) -> None:
+        pass
 
     def is_alive(self) -> bool:
         return True
@@ -100,9 +114,40 @@ class NotStarted(threading.Thread):
         pass
 
 
-def by_hand(sink: Sink, size: int = 10, holds: bool = True, drops: bool = False, tell: Any = None) -> Writer:
-    vouched = 1.0 if holds else None
-    return Writer(sink, Room(size, vouched, drops), holds, tell or Losses(), start=lambda serve: NotStarted())
+def by_hand(sink: Sink, losses: Notices | None = None, **policy: Any) -> Queue:
+    """Return a queue whose turns the test takes, with a clock that it sets under the name `clock`."""
+    clock = policy.pop("clock", time.monotonic)
+    policy.setdefault("size", 10)
+    return Queue(sink, Policy(**policy), losses or Losses(), clock, NotStarted)
+
+
+def proven(queue: Queue) -> Queue:
+    """Return `queue` after its sink has taken a record, so that no call confirms because it has not yet."""
+    put(queue, 0)
+    queue.turn()
+    return queue
+
+
+def put(queue: Queue, *given: int) -> list[str | None]:
+    """Keep records of calls that found no room before; return why they were not kept, or None for each."""
+    return [kept(queue, Entry(queue), number) for number in given]
+
+
+def kept(queue: Queue, entry: Entry, *given: int) -> str | None:
+    """Keep the records of a call without waiting."""
+    try:
+        next(queue.keep(entry, [record(number) for number in given], waits=False))
+    except StopIteration as stop:
+        why: str | None = stop.value
+        return why
+    raise AssertionError("it waits")
+
+
+def entered(queue: Queue) -> Entry:
+    """Take room for a call, which there is."""
+    entry = queue.enter()
+    assert entry is not None
+    return entry
 
 
 class Threads:

@@ -12,16 +12,15 @@ import pytest
 
 from langcache import Request, Response, Steps, send
 from langcache.audit import AuditRecord, HashedPrompts, Prompt, RedactedPrompts, acting_as
-from langcache.audit.admission import Admission
 from langcache.audit.middleware import ActorSource, AttemptAudit, CallAudit, Recording
-from langcache.audit.prompts import Treatment
-from langcache.audit.writer import Writer
+from langcache.audit.records import Treatment
 from langcache.errors import AuditError, ConnectError, LangCacheError
 from langcache.middleware.parsing import Parsed
 from langcache.operations import SEARCH
 from langcache.processes import PerProcess
 from langcache.steps import Command, Resolve, Send, Wait
-from tests.audit.recording import KEY, Kept, by_hand
+from langcache.workers import Reply
+from tests.audit.recording import KEY, Kept, by_hand, proven
 from tests.middleware.stepping import Clock, fail, failure, finish
 
 KEY_OF_OPTIONS = "audit 7"
@@ -38,7 +37,7 @@ MISS = UNREAD.with_extensions(parsed=Parsed(UNREAD.content, SEARCH.parse(UNREAD)
 
 
 class Audited:
-    """An audit with a sink, a writer by hand, and clocks that the test sets."""
+    """An audit with a sink that works, a queue by hand, and clocks that the test sets."""
 
     def __init__(
         self,
@@ -50,20 +49,31 @@ class Audited:
         size: int = 10,
     ) -> None:
         self.sink = Kept()
-        self.writer: Writer = by_hand(self.sink, size, holds=strict)
-        self.writer.room.works()
-        self.wall, self.clock = Clock(), Clock()
         when_full: Any = "block" if strict else "drop"
-        admission = Admission(PerProcess(lambda: self.writer), strict, when_full, 0.5, confirms)
-        recording = Recording(admission, self.wall, self.clock)
+        self.queue = proven(
+            by_hand(self.sink, strict=strict, when_full=when_full, wait=0.5, confirms=confirms, size=size)
+        )
+        self.sink.records.clear()
+        self.wall, self.clock = Clock(), Clock()
+        recording = Recording(PerProcess(lambda: self.queue), self.wall, self.clock)
         self.call = CallAudit(recording, source, treatment, KEY_OF_OPTIONS if attempts else None)
         self.attempt = AttemptAudit(recording, KEY_OF_OPTIONS)
 
     def records(self) -> list[AuditRecord]:
         """Return what was recorded so far."""
-        if self.writer.room.stats.queued:
-            self.writer.writing.turn()
+        if self.queue.stats.queued:
+            self.queue.turn()
         return self.sink.records
+
+    def fail(self) -> None:
+        """Have the sink fail, and the queue know it."""
+        self.sink.error = AuditError("down")
+        self.queue.ask(waits=False, sure=True)
+        self.queue.turn()
+
+    def begin_without_end(self) -> None:
+        """Begin a call that takes the room of another one."""
+        self._unfinished = self.begin()
 
     def begin(self, request: Request = REQUEST) -> tuple[Steps[Response], Command]:
         steps = self.call(request, send)
@@ -201,7 +211,7 @@ def test_where_the_actor_cannot_be_told_nothing_is_sent_or_it_is_told_in_the_log
         go_on(steps)
     assert "5ecret" not in str(caught.value)
     assert caught.value.nothing_sent
-    assert audited.writer.room.stats.queued == 0
+    assert audited.queue.stats.queued == 0
     audited = Audited(strict=False, source=lambda: None)
     steps, _ = audited.begin()
     assert go_on(steps) == Send(REQUEST)
@@ -247,52 +257,83 @@ def test_where_a_redactor_fails_nothing_is_sent_or_nothing_of_the_prompt_is_reco
 
 def test_while_the_sink_fails_nothing_is_sent() -> None:
     audited = Audited()
-    audited.writer.room.fails(AuditError("down"))
+    audited.fail()
     steps, command = audited.begin()
     assert isinstance(command, Wait)
     with pytest.raises(AuditError, match="search: not sent, because it cannot be recorded: down"):
         steps.send(AuditError("down"))
 
 
+def test_a_call_that_is_being_made_while_it_is_closed_is_recorded() -> None:
+    for strict in (True, False):
+        audited = Audited(strict=strict)
+        steps, _ = audited.begin()
+        audited.queue.end()
+        assert finish(steps, MISS) is MISS
+        assert [made.outcome for made in audited.records()] == ["miss"]
+        assert audited.queue.stats.failed == 0
+
+
+def answer_of(wait: Wait) -> Any:
+    """Return what a call that waits is told."""
+    assert isinstance(wait.future, Reply)
+    return wait.future.result()
+
+
 def test_a_call_that_was_made_and_is_not_recorded_is_an_error_that_has_its_answer() -> None:
-    audited = Audited()
+    audited = Audited(confirms=True)
     steps, _ = audited.begin()
-    audited.writer.end()
-    error = fail_with(steps, MISS)
-    assert str(error) == "search: it was made, but is not recorded: the audit is closed"
+    steps.send(MISS)
+    error = fail_with(steps, AuditError("down"))
+    assert str(error) == "search: it was made, but is not recorded: down"
     assert (error.nothing_sent, error.raw_response, error.status_code) == (False, MISS, 200)
 
 
-def fail_with(steps: Steps[Response], response: Response) -> AuditError:
+def fail_with(steps: Steps[Response], answer: object) -> AuditError:
     with pytest.raises(AuditError) as caught:
-        steps.send(response)
+        steps.send(answer)
     return caught.value
 
 
 def test_a_call_that_failed_and_is_not_recorded_is_an_error_that_has_its_cause() -> None:
-    audited = Audited()
+    audited = Audited(confirms=True)
     steps, _ = audited.begin()
-    audited.writer.end()
     cause = failure(404)
-    error = fail(steps, cause)
-    assert isinstance(error, AuditError)
+    steps.throw(cause)
+    error = fail_with(steps, AuditError("down"))
     assert (error.nothing_sent, error.raw_response, error.__cause__) == (False, None, cause)
 
 
-def test_an_interrupted_call_that_is_not_recorded_is_still_interrupted() -> None:
-    audited = Audited()
-    steps, _ = audited.begin()
-    audited.writer.end()
-    error = KeyboardInterrupt()
-    assert fail(steps, error) is error
-
-
 def test_where_it_is_to_be_ignored_a_call_ends_as_it_would_without_an_audit() -> None:
-    audited = Audited(strict=False)
+    audited = Audited(strict=False, size=1)
+    audited.begin_without_end()
     steps, _ = audited.begin()
-    audited.writer.end()
     assert finish(steps, MISS) is MISS
-    assert audited.writer.room.stats.failed == 1
+    assert audited.queue.stats.dropped == 1
+
+
+@pytest.mark.parametrize("attempts", [True, False])
+def test_an_interrupt_while_a_call_is_recorded_loses_no_record(attempts: bool) -> None:
+    """As it may come anywhere between the answer and the end."""
+    audited = Audited(attempts=attempts)
+    steps, command = audited.begin()
+    if attempts:
+        attempted(audited, request_of(command), Response(200, {}, MISS.content))
+    queue: Any = audited.queue
+    put = queue._put
+    interrupts = iter([KeyboardInterrupt()])
+
+    def interrupted(*arguments: Any) -> Any:
+        done = put(*arguments)
+        for interrupt in interrupts:
+            raise interrupt
+        return done
+
+    queue._put = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        steps.send(MISS)
+    assert [made.kind for made in audited.records()] == (["attempt", "call"] if attempts else ["call"])
+    assert audited.queue.stats.failed == 0
 
 
 class Odd(Response):
@@ -313,7 +354,7 @@ def test_a_record_that_cannot_be_made_is_no_surprise(strict: bool) -> None:
         assert fail_with(steps, odd).message.endswith("its record cannot be made: LookupError was raised")
     else:
         assert finish(steps, odd) is odd
-    assert audited.writer.room.stats.failed == 1
+    assert audited.queue.stats.failed == 1
 
 
 def test_who_confirms_waits_at_the_end_of_a_call() -> None:
@@ -323,7 +364,7 @@ def test_who_confirms_waits_at_the_end_of_a_call() -> None:
     assert isinstance(wait, Wait)
     assert len(audited.records()) == 1
     with pytest.raises(StopIteration) as stop:
-        steps.send(wait.future.result(0))
+        steps.send(answer_of(wait))
     assert stop.value.value is MISS
     steps, _ = audited.begin()
     wait = steps.throw(failure(404))
@@ -374,10 +415,11 @@ def test_a_call_takes_room_once_for_all_its_records_so_that_no_attempt_waits_for
     for _ in range(3):
         attempted(audited, request_of(command), failure(503))
     fail(steps, failure(503))
-    assert audited.writer.room.stats.queued == 4
+    assert audited.queue.stats.queued == 4
     audited.records()
-    assert audited.writer.room.enter()
-    assert not audited.writer.room.enter()
+    entry = audited.queue.enter()
+    assert entry
+    assert not audited.queue.enter()
 
 
 def test_attempts_of_a_call_that_is_interrupted_are_recorded() -> None:
@@ -399,7 +441,7 @@ def test_an_attempt_whose_call_is_not_known_is_recorded_on_its_own() -> None:
     with acting_as("bob"):
         attempted(audited, REQUEST, MISS)
     assert [(made.actor, made.kind, made.attempt) for made in audited.records()] == [("bob", "attempt", 1)]
-    audited.writer.room.fails(AuditError("down"))
+    audited.fail()
     steps = audited.attempt(REQUEST, send)
     assert isinstance(next(steps), Wait)
     with pytest.raises(AuditError):
@@ -428,7 +470,7 @@ def test_an_attempt_whose_record_cannot_be_made_is_an_error_or_counted() -> None
             assert fail_with(steps, odd).nothing_sent is False
         else:
             assert finish(steps, odd) is odd
-        assert audited.writer.room.stats.failed == 1
+        assert audited.queue.stats.failed == 1
 
 
 @pytest.mark.parametrize("strict", [True, False])

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,19 +108,72 @@ def test_while_the_sink_is_down_nothing_is_sent_and_it_works_again_when_that_doe
 def test_a_sink_that_failed_a_record_stops_calls_until_it_is_written(search: SEARCH) -> None:
     """The call whose record it was is made by then; its record is kept, and comes first."""
     sink = Kept()
-    made = Audit(sink)
-    made.check()
+    made = Audit(sink, check_ms=60_000)
     cache = client(made)
+    search(cache)
     sink.error = OSError("down")
     search(cache)
     assert not made.flush()
     with pytest.raises(AuditError):
         search(cache)
-    assert made.stats() == AuditStats(written=0, dropped=0, failed=0, queued=1)
+    assert made.stats() == AuditStats(written=1, dropped=0, failed=0, queued=1)
     sink.error = None
     search(cache)
     made.close()
-    assert made.stats() == AuditStats(written=2, dropped=0, failed=0, queued=0)
+    assert made.stats() == AuditStats(written=3, dropped=0, failed=0, queued=0)
+
+
+SINKS_THAT_NEVER_WORKED: dict[str, Callable[[], Any]] = {
+    "a callable": lambda: refusing,
+    "a sink whose check says nothing": lambda: Unchecked(),
+}
+
+
+def refusing(record: AuditRecord) -> None:
+    raise OSError("down")
+
+
+class Unchecked(Kept):
+    """A sink that is down, and whose check does not see it."""
+
+    def check(self) -> None:
+        pass
+
+    def write(self, records: Sequence[AuditRecord]) -> int:
+        raise OSError("down")
+
+
+@both_forms
+@pytest.mark.parametrize("kind", SINKS_THAT_NEVER_WORKED)
+def test_of_a_sink_that_never_worked_the_first_call_tells_and_no_other_is_sent(kind: str, search: SEARCH) -> None:
+    transport = FakeTransport(answering)
+    made = Audit(SINKS_THAT_NEVER_WORKED[kind](), wait_ms=60_000)
+    cache = LangCache("http://cache.example", "k", "c", transport=transport, plugins=[made])
+    with pytest.raises(AuditError, match="it was made, but is not recorded") as caught:
+        search(cache)
+    assert not caught.value.nothing_sent
+    for _ in range(5):
+        with pytest.raises(AuditError, match="not sent") as caught:
+            search(cache)
+        assert caught.value.nothing_sent
+    assert len(transport.requests) == 1
+    made.close()
+
+
+@both_forms
+def test_while_no_handler_takes_the_records_of_a_logger_nothing_is_sent(search: SEARCH) -> None:
+    logger = logging.Logger("audit.of.a.test", logging.INFO)
+    handlers: list[logging.Handler] = [logging.NullHandler(), logging.StreamHandler()]
+    handlers[1].setLevel(logging.WARNING)
+    for handler in handlers:
+        logger.addHandler(handler)
+    transport = FakeTransport(answering)
+    made = Audit(LoggerSink(logger), wait_ms=60_000)
+    cache = LangCache("http://cache.example", "k", "c", transport=transport, plugins=[made])
+    with pytest.raises(AuditError, match="not sent"):
+        search(cache)
+    assert transport.requests == []
+    made.close()
 
 
 @both_forms
@@ -129,20 +182,21 @@ def test_where_it_is_to_be_ignored_calls_go_on_and_what_is_lost_is_counted(
 ) -> None:
     sink = Kept()
     sink.error = OSError("What is my balance?")
-    made = Audit(sink, on_error="ignore")
+    made = Audit(sink, on_error="ignore", queue_size=2)
     cache = client(made)
     for _ in range(3):
         assert search(cache).data == []
-    made.flush()
+    assert not made.flush()
+    assert made.stats() == AuditStats(written=0, dropped=1, failed=0, queued=2)
     sink.error = None
-    search(cache)
     assert made.close()
-    assert made.stats() == AuditStats(written=1, dropped=0, failed=3, queued=0)
-    assert sink.records[0].lost == 3
-    [warning] = caplog.records
-    assert warning.getMessage() == (
-        "The audit to tests.audit.recording.Kept: OSError was raised; records lost since the last warning: 1"
-    )
+    assert made.stats() == AuditStats(written=2, dropped=1, failed=0, queued=0)
+    assert sink.records[0].lost == 1
+    assert {record.getMessage().partition(";")[0] for record in caplog.records} <= {
+        "The audit to tests.audit.recording.Kept: OSError was raised",
+        "The audit to tests.audit.recording.Kept: its queue is full",
+    }
+    assert "balance" not in caplog.text
 
 
 @both_forms
@@ -287,9 +341,9 @@ def test_an_async_actor_serves_async_calls_and_stops_sync_ones() -> None:
 
 def test_a_call_that_blocks_waits_for_room_and_holds_up_no_event_loop() -> None:
     sink = Stuck()
-    made = Audit(sink, queue_size=1, wait_ms=60_000)
-    made.check()
+    made = Audit(sink, queue_size=1, wait_ms=60_000, check_ms=60_000)
     cache = client(made)
+    sink.take(lambda: search_sync(cache))
 
     async def main() -> list[str]:
         order: list[str] = []
@@ -309,7 +363,7 @@ def test_a_call_that_blocks_waits_for_room_and_holds_up_no_event_loop() -> None:
 
     assert asyncio.run(main()) == ["loop", "call"]
     made.close()
-    assert len(sink.records) == 2
+    assert len(sink.records) == 3
 
 
 @both_forms
@@ -318,11 +372,11 @@ def test_a_call_that_blocks_waits_for_room_and_holds_up_no_event_loop() -> None:
     [
         ("raise", "fail", None),
         ("raise", "block", None),
-        ("raise", "drop", AuditStats(0, 1, 0, 2)),
-        ("ignore", "drop", AuditStats(0, 1, 0, 2)),
-        ("ignore", "fail", AuditStats(0, 0, 1, 2)),
-        ("ignore", "block", AuditStats(0, 0, 1, 2)),
-        ("ignore", None, AuditStats(0, 1, 0, 2)),
+        ("raise", "drop", AuditStats(1, 1, 0, 2)),
+        ("ignore", "drop", AuditStats(1, 1, 0, 2)),
+        ("ignore", "fail", AuditStats(1, 0, 1, 2)),
+        ("ignore", "block", AuditStats(1, 0, 1, 2)),
+        ("ignore", None, AuditStats(1, 1, 0, 2)),
         ("raise", None, None),
     ],
 )
@@ -331,9 +385,13 @@ def test_a_queue_that_stays_full_is_met_as_it_was_chosen(
 ) -> None:
     sink = Stuck()
     made = Audit(sink, on_error=on_error, when_full=when_full, queue_size=2, wait_ms=10, check_ms=60_000)
-    if on_error == "raise":
-        until(lambda: is_able(made))
     cache = client(made)
+
+    def prove() -> None:
+        until(lambda: is_made(search, cache))
+        until(lambda: made.stats().written)
+
+    sink.take(prove)
     search(cache)
     search(cache)
     if stats is None:
@@ -344,14 +402,14 @@ def test_a_queue_that_stays_full_is_met_as_it_was_chosen(
         assert made.stats() == stats
     sink.go_on.set()
     made.close()
-    assert len(sink.records) == 2
+    assert len(sink.records) == 3
 
 
-def is_able(made: Audit) -> bool:
+def is_made(search: SEARCH, cache: LangCache) -> bool:
     try:
-        made.check()
-    except AuditError:  # its thread has not begun yet, on a machine with much to do
-        return False
+        search(cache)
+    except AuditError as error:  # its thread has not begun yet, on a machine with much to do
+        return not error.nothing_sent
     return True
 
 
@@ -517,9 +575,11 @@ def test_a_check_does_not_wait_for_ever() -> None:
 def test_a_check_tells_that_the_queue_is_full_and_takes_no_room() -> None:
     sink = Stuck()
     made = Audit(sink, queue_size=1, check_ms=60_000, wait_ms=60_000)
+    cache = client(made)
+    sink.take(lambda: search_sync(cache))
     for _ in range(3):
         made.check()
-    search_sync(client(made))
+    search_sync(cache)
     with pytest.raises(AuditError, match="its queue is full"):
         made.check()
     sink.go_on.set()
@@ -550,14 +610,15 @@ def test_async_programs_close_it_without_holding_up_their_loop() -> None:
     sink = Stuck()
 
     async def main() -> bool:
-        async with Audit(sink) as made:
+        async with Audit(sink, check_ms=60_000) as made:
             cache = client(made)
+            sink.take(lambda: search_sync(cache))
             await cache.search_async(prompt="p")
             asyncio.get_running_loop().call_soon(sink.go_on.set)
         return await made.aclose()
 
     assert asyncio.run(main())
-    assert len(sink.records) == 1
+    assert len(sink.records) == 2
 
 
 def test_one_that_is_dropped_writes_what_is_queued_and_ends_its_thread() -> None:
@@ -590,6 +651,7 @@ def test_one_that_is_dropped_writes_what_is_queued_and_ends_its_thread() -> None
         {"wait_ms": -1},
         {"wait_ms": float("nan")},
         {"check_ms": "1"},
+        {"exit_ms": -1},
         {"confirm": "yes"},
         {"attempts": 1},
         {"actor": 7},
@@ -641,3 +703,26 @@ def test_a_clock_that_goes_backwards_makes_no_time_negative(monkeypatch: pytest.
     assert [record.time.year for record in sink.records] == [2033, 2001]
     assert all(0 <= record.duration_ms < 60_000 for record in sink.records)
     assert time.time() > 0
+
+
+@both_forms
+def test_closing_waits_for_calls_that_are_being_made_and_records_them(search: SEARCH) -> None:
+    sink, sent, go_on = Kept(), threading.Event(), threading.Event()
+
+    def slow(request: Request) -> Response:
+        sent.set()
+        assert go_on.wait(30)
+        return NOTHING
+
+    made = Audit(sink)
+    cache = client(made, replies=slow)
+    calling = threading.Thread(target=search, args=[cache])
+    calling.start()
+    assert sent.wait(20)
+    assert not made.close(0)
+    with pytest.raises(AuditError, match="the audit is closed"):
+        search(cache)
+    go_on.set()
+    assert made.close(60_000)
+    calling.join(20)
+    assert [record.outcome for record in sink.records] == ["miss"]

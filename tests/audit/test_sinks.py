@@ -12,6 +12,7 @@ import pytest
 from langcache.audit import AuditRecord, JsonLinesFile, LoggerSink, Sink
 from langcache.audit.sinks import CallableSink, sink_of
 from langcache.errors import AuditError, ConfigurationError
+from langcache.logs import DebugHandler
 from tests.audit.recording import Kept, numbers, record
 
 
@@ -90,6 +91,34 @@ def test_a_logger_that_nobody_listens_to_is_no_sink_that_works(logger: logging.L
     for attempt in (sink.check, lambda: sink.write([record()])):
         with pytest.raises(AuditError, match="leaves out INFO; set its level"):
             attempt()
+
+
+def test_a_handler_that_keeps_nothing_is_no_sink_that_works(logger: logging.Logger) -> None:
+    """Neither one that leaves out the level, nor one that takes nothing, nor the one that LANGCACHE_DEBUG adds."""
+    sink = LoggerSink(logger)
+    logger.handlers.clear()  # pytest's own
+    deaf = Listening()
+    deaf.setLevel(logging.WARNING)
+    for handler in (deaf, logging.NullHandler(), DebugHandler()):
+        logger.addHandler(handler)
+    for attempt in (sink.check, lambda: sink.write([record()])):
+        with pytest.raises(AuditError, match=r"has no handler that takes INFO; add one, or set the level of one"):
+            attempt()
+    LoggerSink(logger, logging.WARNING).check()
+    assert deaf.seen == []
+    logger.addHandler(Listening())
+    sink.check()
+
+
+def test_a_handler_of_a_logger_above_is_one_where_lines_go_there(logger: logging.Logger) -> None:
+    below = logger.getChild("below")
+    logger.addHandler(Listening())
+    LoggerSink(below).check()
+    below.addHandler(logging.NullHandler())
+    below.propagate = False
+    with pytest.raises(AuditError, match="no handler that takes INFO"):
+        LoggerSink(below).check()
+    below.propagate = True
 
 
 def test_the_logger_may_be_named() -> None:

@@ -1,4 +1,4 @@
-"""Endings: what is queued when a process ends is written, however it ends but for being killed."""
+"""The end of a process: what is queued is written, or told of, however it ends but for being killed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 
 from langcache.audit import verify
 from tests.transports.programs import STRICT, output_of
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals are not sent like this here")
 
 _BEGINNING = """
 import os, signal, sys, threading
@@ -102,6 +104,9 @@ class Gate(JsonLinesFile):
 
 audit = Audit(Gate(sys.argv[1], chain=Chain()), queue_size=20, when_full="drop", check_ms=60_000)
 cache = LangCache("http://cache.example", "k", "c", transport=transport(), plugins=[audit])
+Gate.gate.set()
+search("first")
+Gate.gate.clear()
 search(*(f"parent {number}" for number in range(25)))
 stats = audit.stats()
 children = []
@@ -120,24 +125,110 @@ print(stats.queued, stats.dropped, audit.close(), audit.stats().written)
 """
     path = tmp_path / "audit.jsonl"
     output, problems = output_of(_BEGINNING + program, str(path))
-    assert output == "[0, 0, 0]\n20 5 True 20\n"
-    assert problems == "The audit to __main__.Gate: its queue is full; records lost since the last warning: 1\n"
+    assert output == "[0, 0, 0]\n20 5 True 21\n"
+    assert problems.splitlines() == [
+        "The audit to __main__.Gate: its queue is full; records lost since the last warning: 1",
+        "The audit to __main__.Gate: its queue is full; records lost since the last warning: 4",
+    ]
     found = verify([path])
-    assert (found.is_whole, found.records) == (True, 26)
+    assert (found.is_whole, found.records) == (True, 27)
 
 
-def test_a_sink_that_blocks_for_ever_holds_up_no_end_for_longer_than_was_said(tmp_path: Path) -> None:
+def test_a_sink_that_blocks_for_ever_holds_up_no_end_for_longer_than_was_said_and_that_is_told(tmp_path: Path) -> None:
     program = """
-from langcache.audit import endings
-
-endings.LAST_SECONDS = 0.05
 stuck = Stuck()
-audit = Audit(stuck, on_error="ignore")
+audit = Audit(stuck, on_error="ignore", exit_ms=50)
 cache = LangCache("http://cache.example", "k", "c", transport=transport(), plugins=[audit])
-search("p")
+search("p", "p", "p")
 print(stuck.begun.wait(20))
 """
-    assert output_of(_BEGINNING + program, str(tmp_path / "a")) == ("True\n", "")
+    output, problems = output_of(_BEGINNING + program, str(tmp_path / "a"))
+    assert output == "True\n"
+    assert problems == (
+        "The audit to tests.audit.recording.Stuck: the process ended, and after 0.05 s 3 records are not written\n"
+    )
+
+
+def test_a_sink_that_is_slow_at_the_end_has_the_time_that_was_said(tmp_path: Path) -> None:
+    program = """
+class Slow(JsonLinesFile):
+    def write(self, records):
+        threading.Event().wait(0.02)  # a slow disk
+        return super().write(records[:1])
+
+
+audit = Audit(Slow(sys.argv[1], chain=Chain()), exit_ms=60_000)
+cache = LangCache("http://cache.example", "k", "c", transport=transport(), plugins=[audit])
+search(*(f"p {number}" for number in range(20)))
+"""
+    path = tmp_path / "audit.jsonl"
+    assert output_of(_BEGINNING + program, str(path)) == ("", "")
+    assert verify([path]).records == 20
+
+
+def test_a_sink_that_blocks_while_nothing_is_queued_holds_up_no_end(tmp_path: Path) -> None:
+    program = """
+class Silent(Stuck):
+    def check(self):
+        self.begun.set()
+        self.go_on.wait()
+
+
+stuck = Silent()
+audit = Audit(stuck, wait_ms=10, exit_ms=3_600_000)
+cache = LangCache("http://cache.example", "k", "c", transport=transport(), plugins=[audit])
+try:
+    search("p")
+except Exception as error:
+    print(error)
+stuck.begun.wait()
+"""
+    output, problems = output_of(_BEGINNING + program, str(tmp_path / "a"))
+    assert "its sink was silent for 0.01 s" in output
+    assert problems == ""
+
+
+def test_a_call_that_a_daemon_thread_is_making_holds_up_no_end(tmp_path: Path) -> None:
+    """It will not end; what was recorded before is written."""
+    program = """
+class Endless:
+    def send(self, request):
+        begun.set()
+        threading.Event().wait()
+
+    def close(self):
+        pass
+
+
+begun = threading.Event()
+audit = Audit(JsonLinesFile(sys.argv[1]), exit_ms=3_600_000)
+cache = LangCache("http://cache.example", "k", "c", transport=transport(), plugins=[audit])
+search("p")
+other = LangCache("http://cache.example", "k", "c", transport=Endless(), plugins=[audit])
+threading.Thread(target=other.search, kwargs={"prompt": "p"}, daemon=True).start()
+begun.wait()
+"""
+    path = tmp_path / "audit.jsonl"
+    _, problems = output_of(_BEGINNING + program, str(path))
+    assert problems.count("0 records are not written, and 1 calls have not ended") == 1
+    assert len(path.read_bytes().splitlines()) == 1
+
+
+@posix
+def test_a_handler_of_a_signal_that_exits_has_what_is_queued_written(tmp_path: Path) -> None:
+    """By default SIGTERM ends a process without that, as os._exit does; the guide shows such a handler."""
+    program = """
+def ended(number, frame):
+    sys.exit(128 + number)
+
+
+signal.signal(signal.SIGTERM, ended)
+search("p")
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    path = tmp_path / "audit.jsonl"
+    assert output_of(_BEGINNING + program, str(path)) == ("", "")
+    assert len(path.read_bytes().splitlines()) == 1
 
 
 def test_a_call_in_the_end_itself_is_refused_and_not_lost_unseen(tmp_path: Path) -> None:
@@ -154,12 +245,12 @@ def late():
 
 
 def main():
-    from langcache.audit import endings
+    from langcache.audit import queue
 
     search("p")
-    atexit.unregister(endings._close_all)
+    atexit.unregister(queue._end_all)
     atexit.register(late)
-    atexit.register(endings._close_all)
+    atexit.register(queue._end_all)
 
 
 main()
@@ -170,7 +261,7 @@ main()
     assert len(path.read_bytes().splitlines()) == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are not sent like this here")
+@posix
 def test_a_process_that_is_killed_leaves_whole_lines_and_a_chain_that_can_be_continued(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     program = _BEGINNING + "print('ready', flush=True)\nwhile True: search('p')\n"
