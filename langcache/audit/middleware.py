@@ -135,6 +135,9 @@ class CallAudit:
     to know; None is for attempts that are not recorded.
     """
 
+    stands_outside = True
+    """Asks for a place outside of all other plugins: they may answer calls too."""
+
     def __init__(self, recording: Recording, source: ActorSource, treatment: Treatment, key: str | None) -> None:
         self._recording = recording
         self._source = source

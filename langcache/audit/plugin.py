@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import ConfigurationError, describe
+from ..errors import ConfigurationError, PluginError, describe
 from ..hookspecs import hookimpl
 from ..processes import PerProcess
 from ..steps import Middleware
@@ -30,17 +30,18 @@ _numbers = count(1)
 class Audit:
     """A plugin that records each call of the clients that it is handed to: who did what, and what became of it.
 
-    It stands around everything else, so that the answers of plugins, misses in the place of failures, and calls that
-    were never sent are recorded too. A call whose arguments made no request is none. Several clients may share it, and
-    any number of threads and tasks. Records are written by a thread of its own, never by a caller's.
+    It stands around everything else, whatever other plugins ask for, so that the answers of plugins, misses in the place
+    of failures, and calls that were never sent are recorded too; a client whose `order` puts another plugin around it is
+    refused. A call whose arguments made no request is none. Several clients may share it, and any number of threads and
+    tasks. Records are written by a thread of its own, never by a caller's.
 
     With ``on_error="raise"`` there is no call without a record: where one cannot be written,
     `langcache.errors.AuditError` is raised before anything is sent; a record that the sink does not take is kept and
-    tried again, and meanwhile calls are refused. With ``on_error="ignore"`` calls go on, and what is lost is counted,
-    told of in the log, and noted in the next record.
+    tried again, and meanwhile calls are refused. With ``on_error="ignore"`` calls go on; what the sink does not take is
+    kept while there is room, and what is lost is counted, told of in the log, and noted in the next record.
 
     Whoever made it closes it, with `close`, `aclose`, ``with`` or ``async with``, after the clients. When a process
-    ends, what is queued is written first, for up to five seconds.
+    ends, what is queued is written first, for up to `exit_ms`; what is not written then is told in the log.
     """
 
     def __init__(
@@ -127,6 +128,19 @@ class Audit:
     def langcache_attempt_middleware(self) -> Middleware | None:
         """Record attempts too, where that is wanted."""
         return None if self._key is None else AttemptAudit(self._recording, self._key)
+
+    @hookimpl
+    def langcache_composed(self, call_middleware: Sequence[Middleware]) -> None:
+        """See that nothing of another plugin's stands outside: what it answers would not be recorded."""
+        for middleware in call_middleware:
+            if middleware is self._call_audit:
+                return
+            owner = getattr(middleware, "__module__", None) or ""
+            if not isinstance(middleware, CallAudit) and not owner.startswith("langcache.middleware."):
+                raise PluginError(
+                    f"{describe(middleware)} stands outside of the audit, which would not record what it answers; let "
+                    "'order' place it inside"
+                )
 
     def options(self) -> Mapping[str, object]:
         """Return what `LangCache.explain` tells of it."""

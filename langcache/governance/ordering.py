@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from ..errors import PluginError
@@ -93,6 +93,22 @@ def in_order(layers: Sequence[Layer], moves: Iterable[Move]) -> list[Layer]:
         if all(later.plugin != name for later in layers[index + 1 :]):
             ordered += beside(name, "after")
     return ordered
+
+
+def outside_of(users: Container[str], layers: Sequence[Layer]) -> list[Layer]:
+    """Return `layers` with those that ask for it outside of all others of the plugins `users`, whatever these ask for.
+
+    A middleware asks for it with an attribute ``stands_outside`` that is True, because it has to see what all others
+    do, such as an audit. Several stay in their order.
+    """
+
+    def asks(layer: Layer) -> bool:
+        return getattr(layer.middleware, "stands_outside", False) is True
+
+    places = (index for index, layer in enumerate(layers) if layer.plugin in users and not asks(layer))
+    first = next(places, len(layers))
+    inside = layers[first:]
+    return [*layers[:first], *filter(asks, inside), *(layer for layer in inside if not asks(layer))]
 
 
 def misplaced(move: Move, call: Sequence[Layer], attempt: Sequence[Layer]) -> PluginError:

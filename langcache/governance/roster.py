@@ -23,7 +23,7 @@ from .members import (
     refuse_ambiguous,
     unknown,
 )
-from .ordering import Layer, Move, in_order, misplaced
+from .ordering import Layer, Move, in_order, misplaced, outside_of
 from .registry import COMPOSED_HOOK, HOOKS, MIDDLEWARE_HOOKS, Registry, ask, middleware_of
 
 
@@ -145,7 +145,9 @@ class Roster:
         """Return the middleware, outermost first; it is made by this, so this is to be asked once."""
         stages = [list(self._stage(hook, settings)) for hook in MIDDLEWARE_HOOKS]
         # What failed in one stage is not to stand in the other.
-        sound = [[layer for layer in stage if not self._is_gone(layer.plugin)] for stage in stages]
+        sound = [
+            outside_of(self.members, [layer for layer in stage if not self._is_gone(layer.plugin)]) for stage in stages
+        ]
         moves = [move for move in self._choice.order if self._has_place(move, sound)]
         return Stages(*(in_order(stage, moves) for stage in sound))
 

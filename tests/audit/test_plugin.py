@@ -234,22 +234,41 @@ def test_the_explanation_of_a_client_tells_its_options_and_no_key(tmp_path: Path
     assert "0123456789abcdef" not in explained
 
 
-def test_a_middleware_of_the_users_is_recorded_whatever_it_does() -> None:
-    """It answers without asking anybody."""
+def answer(request: Request, call_next: Any) -> Any:
+    """Answer without asking anybody."""
+    return NOTHING
+    yield
 
-    class Answering:
-        @hookimpl
-        def langcache_call_middleware(self) -> Middleware:
-            def answer(request: Request, call_next: Any) -> Any:
-                return NOTHING
-                yield
 
-            return answer
+class Answering:
+    @hookimpl
+    def langcache_call_middleware(self) -> Middleware:
+        return answer
 
+
+class AnsweringFirst:
+    @hookimpl(tryfirst=True)
+    def langcache_call_middleware(self) -> Middleware:
+        return answer
+
+
+@pytest.mark.parametrize(("kind", "outcome"), [(Answering, "miss"), (AnsweringFirst, "done")])
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_middleware_of_the_users_is_recorded_whatever_it_does(kind: type, outcome: str, is_last: bool) -> None:
+    """And whatever place it asks for; outside of parsing, nobody has read its answer."""
     sink = Kept()
-    with Audit(sink) as made:
-        search_sync(client(made, Answering()))
-    assert [record.outcome for record in sink.records] == ["miss"]
+    with Audit(sink, actor="a") as made, Audit(sink, actor="b") as other:
+        plugins = [made, other, kind()] if is_last else [kind(), other, made]
+        found = search_sync(client(*plugins))
+    assert [record.outcome for record in sink.records] == [outcome, outcome]
+    assert {record.request_id for record in sink.records} == {found.metadata.request_id}
+
+
+def test_a_client_in_which_something_is_to_stand_outside_of_the_audit_is_refused() -> None:
+    made = Audit(Kept())
+    with pytest.raises(PluginError, match=r"answer.* stands outside of the audit, which would not record what it"):
+        client(made, Answering(), order={"Answering": "before:Audit"})
+    client(made, Answering(), order={"Answering": "after:Audit"})
 
 
 def test_a_call_whose_arguments_make_no_request_is_none() -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langcache import hookimpl
+from langcache import Next, Request, Response, Steps, hookimpl
 from langcache.errors import PluginError
-from langcache.governance.ordering import Layer, checked_order, in_order
+from langcache.governance.ordering import Layer, checked_order, in_order, outside_of
 from tests.conftest import Installed
 from tests.explained import attempt_stage, call_stage
 from tests.governance.stand_ins import Both, OnlyAttempts, OnlyCalls, made, offer, passing
@@ -55,6 +55,30 @@ def test_built_in_middleware_can_be_moved_too() -> None:
 def test_several_overrides_hold_together(order: dict[str, str], result: str) -> None:
     """Those that go to one place stand as they are given; what goes beside something that moves goes with it."""
     assert ordered("abcd", order) == result
+
+
+@pytest.mark.parametrize(
+    ("names", "result"),
+    [
+        ("iab", "iab"),
+        ("iAab", "iAab"),
+        ("iaAb", "iAab"),
+        ("iabAsB", "iABabs"),
+        ("iAsaB", "iAsBa"),
+        ("isA", "isA"),
+    ],
+)
+def test_what_has_to_see_all_others_stands_outside_of_them_and_where_it_is_otherwise(names: str, result: str) -> None:
+    """Capital letters ask for it; "i" and "s" are built in."""
+
+    class Seeing:
+        stands_outside = True
+
+        def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
+            return passing(request, call_next)
+
+    layers = [Layer(name, Seeing() if name.isupper() else passing) for name in names]
+    assert "".join(layer.plugin for layer in outside_of(set("abAB"), layers)) == result
 
 
 def test_all_middleware_of_a_plugin_is_moved_and_all_of_it_is_stood_beside() -> None:
