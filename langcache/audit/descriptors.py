@@ -1,17 +1,23 @@
-"""Files that several processes append to: opened again where their path leads elsewhere, and locked where need be."""
+"""Files that several processes append to: opened again where their path leads elsewhere, and locked where need be.
+
+And what can be read of them without reading all: their first and last lines, and the names of those put aside.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import sys
+import weakref
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 _CHUNK: Final = 4096
+_STAMP = re.compile(r"\.[0-9]{8}T[0-9]{9}Z")
 
 if sys.platform == "win32":  # locks between processes are not had like this there: one process a file
 
@@ -41,6 +47,7 @@ class SharedFile:
         self._descriptor: int | None = None
         self.is_regular = True
         """Whether it is a file in the usual sense, and no device or pipe, which cannot be read back or cut."""
+        _all.add(self)
 
     @property
     def descriptor(self) -> int:
@@ -109,6 +116,23 @@ class SharedFile:
             os.close(descriptor)
 
 
+_all: weakref.WeakSet[SharedFile] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Close what a forked child has inherited: a lock is held until the last copy of the descriptor is closed.
+
+    The child has no use for it, and may outlive a parent that is killed while it has the lock.
+    """
+    for file in list(_all):
+        with suppress(OSError):
+            file.close()
+
+
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Write all of `data`, in one call where the operating system takes it in one."""
     left = memoryview(data)
@@ -141,15 +165,57 @@ def last_line(path: Path) -> bytes | None:
     return lines[-2] if len(lines) > 1 else None
 
 
-def unfinished(path: Path) -> int:
-    """Return how many bytes are behind the last line break of a file."""
+def first_line(path: Path) -> bytes:
+    """Return the first line of a file, without its line break."""
     with path.open("rb") as file:
-        end = size = file.seek(0, os.SEEK_END)
+        return file.readline().removesuffix(b"\n")
+
+
+def unfinished(path: Path) -> bytes:
+    """Return what is behind the last line break of a file."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        pieces: list[bytes] = []
         while end:
             start = max(end - _CHUNK, 0)
             file.seek(start)
-            position = file.read(end - start).rfind(b"\n")
-            if position >= 0:
-                return size - start - position - 1
+            _, line_break, behind = file.read(end - start).rpartition(b"\n")
+            pieces.append(behind)
+            if line_break:
+                break
             end = start
-    return size
+    return b"".join(reversed(pieces))
+
+
+def rotated(path: Path) -> list[Path]:
+    """Return the files that were put aside for that at `path`, the oldest first."""
+    return sorted(other for other in path.parent.iterdir() if other.name != path.name and written_to(other) == path)
+
+
+def written_to(path: Path) -> Path:
+    """Return where the file was written that was put aside as `path`, or `path` itself where it was not."""
+    name, stamp = path.name[:-20], path.name[-20:]
+    return path.with_name(name) if name and _STAMP.fullmatch(stamp) else path
+
+
+def in_order(paths: list[Path]) -> list[Path]:
+    """Return `paths` with those of one file in the order in which they were written, whatever order they are in."""
+    ordered = list(paths)
+    for origin in dict.fromkeys(written_to(path) for path in paths):
+        places = [index for index, path in enumerate(paths) if written_to(path) == origin]
+        # What was put aside bears its moment, and the file itself is the newest.
+        aside = sorted(path for index, path in enumerate(paths) if index in places and path != origin)
+        own = [*aside, *(paths[index] for index in places if paths[index] == origin)]
+        for index, path in zip(places, own, strict=True):
+            ordered[index] = path
+    return ordered
+
+
+def followed(path: Path) -> Path:
+    """Return the file that a link leads to, which is what is renamed; what is no file, as a pipe, stays as it is.
+
+    Where that cannot be told, it stays too: whoever opens it is told why.
+    """
+    if os.path.islink(path) and (os.path.isfile(path) or not os.path.exists(path)):  # noqa: PTH110, PTH113, PTH114
+        return Path(os.path.realpath(path))
+    return path

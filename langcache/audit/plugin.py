@@ -30,10 +30,10 @@ _numbers = count(1)
 class Audit:
     """A plugin that records each call of the clients that it is handed to: who did what, and what became of it.
 
-    It stands around everything else, whatever other plugins ask for, so that the answers of plugins, misses in the place
-    of failures, and calls that were never sent are recorded too; a client whose `order` puts another plugin around it is
-    refused. A call whose arguments made no request is none. Several clients may share it, and any number of threads and
-    tasks. Records are written by a thread of its own, never by a caller's.
+    It stands around everything else, whatever other plugins ask for, so that the answers of plugins, misses in the
+    place of failures, and calls that were never sent are recorded too; a client whose `order` puts another plugin
+    around it is refused. A call whose arguments made no request is none. Several clients may share it, and any number
+    of threads and tasks. Records are written by a thread of its own, never by a caller's.
 
     With ``on_error="raise"`` there is no call without a record: where one cannot be written,
     `langcache.errors.AuditError` is raised before anything is sent; a record that the sink does not take is kept and

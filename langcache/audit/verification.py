@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from .chain import START, Chain, Head, Link, link_of
+from .chain import Chain, Head, HeadAlteredError, Kept, Link, OtherKeyError, head_path, link_of, unpacked
+from .descriptors import followed, in_order, written_to
 
 MOST_FINDINGS: Final = 100
 """How many findings are kept; further ones are counted."""
 
-Problem = Literal["altered", "missing", "reordered", "not JSON", "not chained"]
+Problem = Literal["altered", "missing", "reordered", "not JSON", "not chained", "another chain"]
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class Verification:
     records: int
     """How many chained records there are."""
     last: Head | None
-    """The number and the hash of the last one; None where there is none."""
+    """The number and the hash of the last one, and the chain's id; None where there is none."""
     problems: int = 0
     """How many things are wrong."""
     findings: tuple[Finding, ...] = field(default=(), repr=False)
     """The first of them, 100 at the most."""
+    warnings: tuple[str, ...] = ()
+    """What could not be looked at, so that something may be wrong unseen."""
 
     @property
     def is_whole(self) -> bool:
@@ -53,19 +56,60 @@ def verify(
     after: str | None = None,
     expect_last: str | None = None,
     expect_records: int | None = None,
+    expect_chain: str | None = None,
 ) -> Verification:
-    """Verify audit files, the oldest first, as one chain; raises OSError where one cannot be read.
+    """Verify audit files as one chain; raises OSError where one cannot be read.
 
-    The chain must begin with the first record there ever was, or, with `after`, behind the record of that hash, which
-    older files end with. What the files end with, only `expect_last`, a hash, or `expect_records`, a number, can show
-    to be the end: that records were cut off is not seen otherwise.
+    Files that were put aside are read in the order in which they were written; others as they are given, the oldest
+    first. Where the head of the last file stands beside it, as its writers left it, that says how the chain begins and
+    ends; where it does not, that is a warning.
+
+    Without it, the chain must begin with the first record there ever was, or, with `after`, behind the record of that
+    hash, which older files end with. What it ends with, only `expect_last`, a hash, or `expect_records`, a number, can
+    show then, and which chain it is, only `expect_chain`, its id.
     """
-    verifier = Verifier(chain or Chain(), after)
-    for file in files:
-        with Path(file).open("rb") as lines:
+    chain = chain or Chain()
+    paths = in_order([Path(file) for file in files])
+    last = paths[-1] if paths else Path()
+    origin = written_to(last)
+    # Before the lines: what is appended meanwhile is behind it.
+    found = _find_head(followed(origin), chain, is_end=origin == last)
+    verifier = Verifier(chain, after, None if found.kept is None else found.kept.begin)
+    for path in paths:
+        with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
-                verifier.read(str(file), number, line.removesuffix(b"\n"))
-    return verifier.finish(expect_last, expect_records)
+                verifier.read(str(path), number, line.removesuffix(b"\n"))
+    verifier.compare(str(last), found)
+    return verifier.finish(expect_last, expect_records, expect_chain)
+
+
+@dataclass(frozen=True)
+class FoundHead:
+    """What there is of the head of an audit file; with a `problem` or a `warning`, it cannot be relied on."""
+
+    kept: Kept | None = None
+    is_end: bool = False
+    """Whether what is verified ends with the file whose head it is."""
+    problem: str | None = None
+    warning: str | None = None
+
+
+def _find_head(path: Path, chain: Chain, is_end: bool) -> FoundHead:
+    head = head_path(path)
+    try:
+        content = head.read_bytes()
+        if not content:  # it was created, and its writer could not go on
+            raise FileNotFoundError
+        return FoundHead(unpacked(content, path, chain), is_end)
+    except (HeadAlteredError, OtherKeyError) as error:
+        return FoundHead(problem=str(error))
+    except OSError as error:
+        if not is_end:
+            return FoundHead()  # nothing says that there has to be one
+        reason = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        return FoundHead(
+            warning=f"the head {str(head)!r} {reason}: whether records are missing at the end is not known"
+        )
 
 
 @dataclass
@@ -81,16 +125,18 @@ class _Gap:
 class Verifier:
     """Reads lines one by one, in their order; it keeps no more of them than what is wrong."""
 
-    def __init__(self, chain: Chain, after: str | None = None) -> None:
+    def __init__(self, chain: Chain, after: str | None = None, begin: Head | None = None) -> None:
         self._chain = chain
         self._after = after
-        self._head: Head | None = None if after is not None else START
-        """The last record that is as it was written."""
-        self._strange = 0
+        self._begin = begin
+        self._head: Head | None = None
+        """The last record that is as it was written, or what stands before the first one."""
+        self._damaged = 0
         """How many lines there are since then: each may have been a record, and it is not known which."""
         self._records = 0
         self._gaps: list[_Gap] = []
         self._findings: list[tuple[tuple[int, str, int], Problem, str]] = []
+        self._warnings: list[str] = []
         self._problems = 0
         self._where = (0, "", 0)
 
@@ -101,33 +147,44 @@ class Verifier:
         try:
             link = link_of(line)
         except ValueError:
-            self._find_strange("not JSON", f"the line of {len(line)} bytes is no JSON object")
+            self._find_damaged("not JSON", f"the line of {len(line)} bytes is no JSON object")
             return
         if link is None:
-            self._find_strange("not chained", "the record has no seq, previous and hash")
+            self._find_damaged("not chained", "the record has no seq, previous and hash")
             return
         self._records += 1
         if self._chain.is_genuine(line):
             self._place(link)
         else:
-            self._find_strange("altered", f"record {link.seq} is not as it was written")
+            self._find_damaged("altered", f"record {link.seq} is not as it was written")
 
     def _place(self, link: Link) -> None:
-        head = self._head
-        if head is None:  # the first record behind those of other files
-            if not self._strange and link.previous != self._after:
-                self._find("missing", f"record {link.seq} does not follow the record {self._after}")
-            head = Head(link.seq - 1 - self._strange, link.previous)
+        head = self._head or self._before(link)
         if link.seq <= head.seq:
             self._find_late(link.seq)
             return
         between = link.seq - 1 - head.seq
-        if between > self._strange:
-            self._gaps.append(_Gap(head.seq + 1, link.seq - 1, between - self._strange, self._where))
+        if between > self._damaged:
+            self._gaps.append(_Gap(head.seq + 1, link.seq - 1, between - self._damaged, self._where))
         elif not between and link.previous != head.hash:
-            self._find("altered", f"record {link.seq} was not written behind record {head.seq} as that is now")
-        self._strange = 0
-        self._head = Head(link.seq, link.hash)
+            where = f"was not written behind record {head.seq} as that is now" if head.seq else "does not begin a chain"
+            self._find("altered", f"record {link.seq} {where}")
+        self._damaged = 0
+        self._head = Head(link.seq, link.hash, head.chain or link.chain)
+
+    def _before(self, link: Link) -> Head:
+        """Return what is to stand before the first record, which is `link`."""
+        behind = Head(link.seq - 1 - self._damaged, link.previous)
+        if self._after is not None:
+            if not self._damaged and link.previous != self._after:
+                self._find("missing", f"record {link.seq} does not follow the record {self._after}")
+            return behind
+        if link.seq == 1:
+            return self._chain.start(link.chain or "none")
+        if self._begin is None:
+            return Head(0, "")
+        # What is older than the last record that was deleted may be there or not.
+        return behind if link.seq <= self._begin.seq else self._begin
 
     def _find_late(self, seq: int) -> None:
         """Take note of a record that stands behind a later one."""
@@ -138,23 +195,50 @@ class Verifier:
         else:
             self._find("reordered", f"record {seq} stands here again, or in the place of another one")
 
-    def finish(self, expect_last: str | None = None, expect_records: int | None = None) -> Verification:
+    def compare(self, file: str, found: FoundHead) -> None:
+        """Compare what was read, which ends with `file`, with the head that the chain's writers left."""
+        order, where, _ = self._where
+        if where != file:  # there is no line in it
+            self._where = (order + 1, file, 0)
+        if found.problem is not None:
+            self._find("altered", found.problem)
+        if found.warning is not None and self._records:
+            self._warnings.append(found.warning)
+        if found.kept is not None:
+            self._compare(found.kept.head, found.is_end)
+
+    def _compare(self, head: Head, is_end: bool) -> None:
+        last = self._head or Head(0, "")
+        seen = last.seq + self._damaged
+        if last.chain is not None and head.chain is not None and last.chain != head.chain:
+            self._find("another chain", f"the records are of the chain {last.chain}, and the head is of {head.chain}")
+        elif is_end and seen < head.seq:
+            self._find("missing", f"{_which(seen + 1, head.seq)} missing behind this line")
+        elif is_end and last.seq == head.seq and last.hash != head.hash:
+            self._find("altered", f"record {last.seq} is not the one that was written last")
+
+    def finish(
+        self, expect_last: str | None = None, expect_records: int | None = None, expect_chain: str | None = None
+    ) -> Verification:
         """Return what was found, in the order of the lines."""
         for gap in self._gaps:
             if gap.count:
                 self._find("missing", _missing(gap), gap.where)
-        last = self._head if self._records and self._head is not START else None
+        last = self._head
         if expect_last is not None and (last is None or last.hash != expect_last):
             ended = "there is no record" if last is None else f"the last record, {last.seq}, has the hash {last.hash}"
             self._find("missing", f"{ended}, and not {expect_last}")
         if expect_records is not None and self._records != expect_records:
             self._find("missing", f"there are {self._records} records, and not {expect_records}")
+        if expect_chain is not None and (last is None or last.chain != expect_chain):
+            identity = "there is no record" if last is None else f"the chain is {last.chain or 'not known'}"
+            self._find("another chain", f"{identity}, and not {expect_chain}")
         findings = sorted(self._findings)[:MOST_FINDINGS]
         shown = tuple(Finding(file, line, problem, text) for (_, file, line), problem, text in findings)
-        return Verification(self._records, last, self._problems, shown)
+        return Verification(self._records, last, self._problems, shown, tuple(self._warnings))
 
-    def _find_strange(self, problem: Problem, text: str) -> None:
-        self._strange += 1
+    def _find_damaged(self, problem: Problem, text: str) -> None:
+        self._damaged += 1
         self._find(problem, text)
 
     def _find(self, problem: Problem, text: str, where: tuple[int, str, int] | None = None) -> None:
@@ -165,9 +249,11 @@ class Verifier:
 
 def _missing(gap: _Gap) -> str:
     size = gap.last - gap.first + 1
-    if size == 1:
-        return f"record {gap.first} is missing before this line"
-    which = f"records {gap.first} to {gap.last}"
     if gap.count == size:
-        return f"{which} are missing before this line"
-    return f"{gap.count} of the {which} {'is' if gap.count == 1 else 'are'} missing before this line"
+        return f"{_which(gap.first, gap.last)} missing before this line"
+    verb = "is" if gap.count == 1 else "are"
+    return f"{gap.count} of the records {gap.first} to {gap.last} {verb} missing before this line"
+
+
+def _which(first: int, last: int) -> str:
+    return f"record {first} is" if first == last else f"records {first} to {last} are"

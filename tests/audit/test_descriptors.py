@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from langcache.audit.descriptors import SharedFile, last_line, unfinished, write_all
+from langcache.audit.descriptors import SharedFile, first_line, in_order, last_line, unfinished, write_all, written_to
 from tests.transports.programs import output_of
 
 FLAGS = os.O_WRONLY | os.O_APPEND
@@ -150,4 +150,58 @@ def test_the_last_whole_line_is_found_and_what_is_behind_it(tmp_path: Path, cont
     path.write_bytes(content)
     *whole, rest = content.split(b"\n")
     assert last_line(path) == (whole[-1] if whole else None)
-    assert unfinished(path) == len(rest)
+    assert unfinished(path) == rest
+    assert first_line(path) == content.split(b"\n")[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this operating system does not fork")
+def test_a_child_that_outlives_a_killed_parent_holds_no_lock_of_its(tmp_path: Path) -> None:
+    """Though it was forked while the parent had the lock, and never runs another program."""
+    program = """
+import os, signal, sys
+from pathlib import Path
+from langcache.audit.descriptors import SharedFile
+
+file = SharedFile(Path(sys.argv[1]), 0o600, os.O_WRONLY | os.O_APPEND)
+ready, tell = os.pipe()
+ended, end = os.pipe()
+parent = os.fork()
+if parent == 0:
+    with file.locked():
+        if os.fork() == 0:
+            os.close(end)
+            os.write(tell, b"x")
+            os.read(ended, 1)  # until the one below ends
+            os._exit(0)
+        signal.pause()
+os.read(ready, 1)
+os.kill(parent, signal.SIGKILL)
+os.waitpid(parent, 0)
+signal.alarm(20)
+with file.locked():
+    print("locked")
+"""
+    assert output_of(program, str(tmp_path / "a")) == ("locked\n", "")
+
+
+STAMP = "20261123T101500123Z"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        (f"a.jsonl.{STAMP}", "a.jsonl"),
+        ("a.jsonl", "a.jsonl"),
+        (f"a.jsonl.{STAMP}.gz", f"a.jsonl.{STAMP}.gz"),
+        (f".{STAMP}", f".{STAMP}"),
+        (f"a.{STAMP}.{STAMP}", f"a.{STAMP}"),
+    ],
+)
+def test_of_what_was_put_aside_it_is_known_where_it_was_written(name: str, written: str, tmp_path: Path) -> None:
+    assert written_to(tmp_path / name) == tmp_path / written
+
+
+def test_files_are_put_into_the_order_in_which_they_were_written_and_others_stay_where_they_are() -> None:
+    given = ["z", "a", f"a.2{STAMP[1:]}", "b", f"a.1{STAMP[1:]}", f"b.{STAMP}"]
+    ordered = [path.name for path in in_order([Path(name) for name in given])]
+    assert ordered == ["z", f"a.1{STAMP[1:]}", f"a.2{STAMP[1:]}", f"b.{STAMP}", "a", "b"]

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from langcache.audit import Chain, JsonLinesFile, verify
-from langcache.audit.rotation import rotated
+from langcache.audit.descriptors import rotated
+from langcache.audit.files import Rotation
 from langcache.errors import AuditError, ConfigurationError
 from tests.audit.recording import record
+from tests.middleware.stepping import Clock
 from tests.transports.programs import output_of
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="of POSIX systems")
@@ -106,6 +110,25 @@ def test_a_file_of_another_day_is_put_aside(path: Path) -> None:
     write(file, 3, 4)
     write(file, 5)
     assert (read(*rotated(path)), read(path)) == ([1, 2], [3, 4, 5])
+
+
+@posix
+@CHAINS
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_is_followed_and_stays_what_it_is(path: Path, chain: Chain | None, is_there: bool) -> None:
+    """Also one that leads to no file yet; what is put aside is the file."""
+    target = path.with_name("target.jsonl")
+    if is_there:
+        target.touch()
+    path.symlink_to(target)
+    file = JsonLinesFile(path, max_bytes=1, chain=chain)
+    file.check()
+    write(file, 1, 2)
+    assert path.is_symlink()
+    assert read(*rotated(target), path) == [1, 2]
+    assert rotated(path) == []
+    if chain is not None:
+        assert verify([*rotated(target), path], chain) == verify([*rotated(target), target], chain)
 
 
 @posix
@@ -309,6 +332,7 @@ file.write([record(1), record(2)])
         ({"rotate": "week"}, "rotate"),
         ({"max_bytes": -1}, "max_bytes"),
         ({"keep": 0}, "keep"),
+        ({"keep": 3}, "keep=3 says how many files that were put aside are kept, but none is: set max_bytes or rotate"),
         ({"chain": True}, "chain"),
     ],
 )
@@ -376,3 +400,97 @@ def test_processes_share_a_file_that_one_of_them_has_opened(path: Path, kind: st
     assert sorted(read(*files)) == list(range(300))
     if kind == "chained":
         assert verify(files).is_whole
+
+
+# Rotation: when a file is put aside, under which name, and which old ones go
+
+
+DAY = 86_400
+
+
+def set_to(now: float) -> Clock:
+    clock = Clock()
+    clock.now = now
+    return clock
+
+
+def test_without_a_reason_no_file_is_ever_put_aside() -> None:
+    assert not Rotation().is_wanted
+    assert not Rotation(clock=set_to(10 * DAY)).is_due(10**12, 0, 10**6)
+
+
+@pytest.mark.parametrize(("size", "more", "due"), [(0, 200, False), (60, 40, False), (60, 41, True), (101, 1, True)])
+def test_a_file_does_not_grow_over_its_size_but_for_one_record(size: int, more: int, due: bool) -> None:
+    rotation = Rotation(max_bytes=100, clock=set_to(0))
+    assert rotation.is_wanted
+    assert rotation.is_due(size, 0, more) is due
+
+
+@pytest.mark.parametrize(
+    ("every", "written", "now", "due"),
+    [
+        ("day", DAY - 1, DAY, True),
+        ("day", DAY, 2 * DAY - 1, False),
+        ("day", 2 * DAY, DAY, False),  # the clock went backwards
+        ("hour", 3599, 3600, True),
+        ("hour", 3600, 7199, False),
+    ],
+)
+def test_a_new_period_begins_a_new_file(every: Any, written: float, now: float, due: bool) -> None:
+    rotation = Rotation(every=every, clock=set_to(now))
+    assert rotation.is_due(1, written, 1) is due
+    assert not rotation.is_due(0, written, 1)
+
+
+def test_a_file_that_is_put_aside_has_the_moment_in_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_text("old")
+    Rotation(clock=set_to(1_700_000_000.1234)).put_aside(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["audit.jsonl.20231114T221320123Z"]
+    assert rotated(path) == [tmp_path / "audit.jsonl.20231114T221320123Z"]
+
+
+@given(st.lists(st.floats(0, 4e9), min_size=2, max_size=6))
+def test_the_names_sort_as_the_files_came_whatever_the_clock_does(
+    tmp_path_factory: pytest.TempPathFactory, times: list[float]
+) -> None:
+    path = tmp_path_factory.mktemp("audit") / "audit.jsonl"
+    for number, now in enumerate(times):
+        path.write_text(str(number))
+        Rotation(clock=set_to(now)).put_aside(path)
+    assert [file.read_text() for file in rotated(path)] == [str(number) for number in range(len(times))]
+
+
+def test_the_last_moment_of_a_year_is_followed_too(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    (tmp_path / "audit.jsonl.99991231T235959999Z").write_text("strange")
+    path.write_text("new")
+    Rotation(clock=set_to(0)).put_aside(path)
+    assert [file.read_text() for file in rotated(path)] == ["strange", "new"]
+
+
+def test_those_that_are_too_many_go_the_oldest_first_and_nobody_elses(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    others = [
+        "audit.jsonl.gz",
+        "audit.jsonl.1",
+        "audit.jsonl.20231114T221320123Z.gz",
+        "audit.jsonl2",
+        ".audit.jsonl.head",
+    ]
+    for name in others:
+        (tmp_path / name).touch()
+    for number in range(4):
+        path.write_text(str(number))
+        for oldest in Rotation(keep=2, max_bytes=1, clock=set_to(number)).put_aside(path):
+            oldest.unlink()
+    assert [file.read_text() for file in rotated(path)] == ["2", "3"]
+    assert {file.name for file in tmp_path.iterdir()} - {file.name for file in rotated(path)} == set(others)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_bytes": 0}, {"max_bytes": True}, {"keep": 0}, {"keep": "2"}, {"every": "week"}, {"keep": 2}]
+)
+def test_a_rotation_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"must be|set max_bytes or rotate"):
+        Rotation(**wrong)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langcache.audit import Chain, Finding, Head, Verification, verify
-from langcache.audit.chain import START
+from langcache.audit import Chain, Finding, Head, JsonLinesFile, Verification, verify
 from langcache.audit.verification import MOST_FINDINGS, Verifier
 from tests.audit.recording import KEY, record
 
 CHAINS = [Chain(), Chain(KEY)]
 
 
-def chained(count: int, chain: Chain = CHAINS[0], start: Head = START) -> list[bytes]:
+ID = "9" * 32
+
+
+def chained(count: int, chain: Chain = CHAINS[0], identity: str = ID) -> list[bytes]:
     lines: list[bytes] = []
-    head = start
+    head = chain.start(identity)
     for number in range(count):
         line, head = chain.link(record(number).json(), head)
         lines.append(line)
@@ -50,7 +53,7 @@ def test_a_chain_that_is_as_it_was_written_is_whole(count: int, chain: Chain) ->
     found = verified(lines, chain)
     assert found.is_whole
     assert found.findings == ()
-    assert (found.records, found.last) == (count, Head(count, hash_of(lines[-1])) if count else None)
+    assert (found.records, found.last) == (count, Head(count, hash_of(lines[-1]), ID) if count else None)
 
 
 @given(st.data(), st.integers(1, 12), chains)
@@ -117,7 +120,7 @@ def test_whatever_is_done_to_all_lines_but_for_cutting_off_the_end_is_found(
 def test_an_alteration_with_a_hash_of_its_own_is_found_in_the_line_behind_it() -> None:
     """As somebody makes it who can compute hashes, and does so for one line."""
     lines = chained(5)
-    head = Head(2, hash_of(lines[1]))
+    head = Head(2, hash_of(lines[1]), ID)
     lines[2], _ = Chain().link(record(2, actor="eve").json(), head)
     [finding] = verified(lines).findings
     assert (finding.line, finding.problem) == (4, "altered")
@@ -149,7 +152,7 @@ def test_what_is_cut_off_is_only_found_by_who_knows_the_end(tmp_path: Path) -> N
 def test_an_empty_file_is_whole_but_where_something_is_expected(tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
     file.touch()
-    assert verify([file]) == Verification(0, None)
+    assert verify([file]) == Verification(0, None)  # nobody says that there was anything
     assert not verify([file], expect_last="0" * 64).is_whole
     assert not verify([file], expect_records=1).is_whole
 
@@ -230,3 +233,114 @@ def test_a_hostile_order_is_verified_in_time() -> None:
 def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"none\.jsonl"):
         verify([tmp_path / "none.jsonl"])
+
+
+# With the head that the writers left
+
+
+@pytest.fixture(params=CHAINS, ids=["plain", "keyed"])
+def chain(request: pytest.FixtureRequest) -> Chain:
+    made: Chain = request.param
+    return made
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "audit.jsonl"
+
+
+def written(path: Path, count: int, chain: Chain, **options: Any) -> JsonLinesFile:
+    file = JsonLinesFile(path, chain=chain, **options)
+    for number in range(count):
+        assert file.write([record(number)]) == 1
+    file.close()
+    return file
+
+
+def texts(found: Verification) -> list[str]:
+    return [f"{finding.line} {finding.problem}: {finding.text}" for finding in found.findings]
+
+
+@pytest.mark.parametrize("left", [0, 1, 4])
+def test_what_was_cut_off_is_found_by_the_head_that_stands_beside(path: Path, chain: Chain, left: int) -> None:
+    written(path, 5, chain)
+    assert verify([path], chain).is_whole
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:left]))
+    which = "record 5 is" if left == 4 else f"records {left + 1} to 5 are"
+    assert texts(verify([path], chain)) == [f"{left} missing: {which} missing behind this line"]
+    assert verify([path], chain).findings[0].file == str(path)
+
+
+def test_that_the_head_is_gone_is_a_warning(path: Path, chain: Chain) -> None:
+    """A copy elsewhere has none; then only who knows the end can tell."""
+    written(path, 3, chain)
+    head = path.with_name(".audit.jsonl.head")
+    head.unlink()
+    found = verify([path], chain)
+    assert found.is_whole
+    assert found.warnings == (
+        f"the head {str(head)!r} is not there: whether records are missing at the end is not known",
+    )
+
+
+def test_a_whole_file_of_the_same_key_in_the_place_of_another_is_found(path: Path, chain: Chain) -> None:
+    other = path.with_name("other.jsonl")
+    written(path, 3, chain)
+    written(other, 3, chain)
+    path.write_bytes(other.read_bytes())
+    [text] = texts(verify([path], chain))
+    assert text.startswith("3 another chain: the records are of the chain ")
+    head = JsonLinesFile(other, chain=chain).head()
+    assert head is not None
+    assert verify([other], chain, expect_chain=head.chain).is_whole
+    path.with_name(".audit.jsonl.head").unlink()
+    [text] = texts(verify([path], chain, expect_chain=ID))
+    assert text == f"3 another chain: the chain is {head.chain}, and not {ID}"
+
+
+def test_a_chain_that_does_not_begin_as_its_id_says_is_altered() -> None:
+    """As the records of one with the id of another."""
+    line, _ = Chain().link(record(0).json(), Head(0, Chain().start("8" * 32).hash, ID))
+    assert problems([line]) == [(1, "altered")]
+    line, _ = Chain().link(record(0).json(), Head(0, "0" * 64, ID))
+    assert problems([line]) == [(1, "altered")]
+
+
+def test_files_that_were_put_aside_are_verified_in_whatever_order_a_shell_names_them(path: Path, chain: Chain) -> None:
+    written(path, 6, chain, max_bytes=1)
+    files = sorted(path.parent.glob("audit.jsonl*"))
+    assert files[0] == path
+    found = verify(files, chain)
+    assert (found.is_whole, found.records, found.warnings) == (True, 6, ())
+    assert verify(reversed(files), chain).is_whole
+    del files[2]
+    assert texts(verify(files, chain)) == ["1 missing: record 2 is missing before this line"]
+
+
+def test_files_that_were_deleted_because_only_so_many_are_kept_are_not_missing(path: Path, chain: Chain) -> None:
+    written(path, 6, chain, max_bytes=1, keep=2)
+    files = sorted(path.parent.glob("audit.jsonl*"))
+    assert len(files) == 3
+    assert verify(files, chain).is_whole
+    files[1].unlink()
+    assert texts(verify([files[0], files[2]], chain)) == ["1 missing: record 4 is missing before this line"]
+    written(path, 2, chain, max_bytes=1, keep=2)
+    assert verify(path.parent.glob("audit.jsonl*"), chain).is_whole
+
+
+def test_only_what_was_put_aside_is_verified_without_its_end(path: Path, chain: Chain) -> None:
+    """What the head says of the beginning and of the chain is looked at all the same."""
+    written(path, 6, chain, max_bytes=1, keep=3)
+    aside = [file for file in path.parent.glob("audit.jsonl*") if file != path]
+    found = verify(aside, chain)
+    assert (found.is_whole, found.records, found.warnings) == (True, 3, ())
+
+
+def test_what_is_appended_while_it_is_verified_is_no_finding(path: Path, chain: Chain) -> None:
+    file = written(path, 2, chain)
+    head = path.with_name(".audit.jsonl.head")
+    before = head.read_bytes()
+    file.write([record(2)])
+    head.write_bytes(before)
+    found = verify([path], chain)
+    assert (found.is_whole, found.records) == (True, 3)
