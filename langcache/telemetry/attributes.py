@@ -23,17 +23,24 @@ _TEMPLATES: Final = {operation.name: operation.path for operation in OPERATIONS}
 _PORTS: Final = {"http": 80, "https": 443}
 
 
+def is_http(request: Request) -> bool:
+    """Say whether `request` is sent over HTTP; the embedded data plane, say, is asked without."""
+    return request.url.partition("://")[0].lower() in _PORTS
+
+
 def span_name(request: Request) -> str:
     """Return the method and the template of the path, which is the same for all calls of an operation."""
+    if not is_http(request):
+        return f"langcache {request.operation}"
     template = _TEMPLATES.get(request.operation)
     return request.method if template is None else f"{request.method} {template}"
 
 
 def of_request(request: Request) -> Attributes:
     """Return what is known when a call begins, which may decide whether it is sampled."""
+    http: Attributes = {**of_series(request), "url.full": display_url(request.url)} if is_http(request) else {}
     return {
-        **of_series(request),
-        "url.full": display_url(request.url),
+        **http,
         **_known(
             {
                 "langcache.operation": request.operation,
@@ -76,12 +83,12 @@ def _of_origin(origin: str) -> tuple[tuple[str, Union[str, bool, int, float]], .
     return tuple(_known({"server.address": host, "server.port": port}).items())
 
 
-def of_outcome(outcome: Outcome) -> Attributes:
-    """Return what is known when a call has ended."""
+def of_outcome(outcome: Outcome, is_http: bool) -> Attributes:
+    """Return what is known when a call has ended, and of HTTP where it `is_http`."""
     is_search = outcome.kind in ("hit", "miss")
     return _known(
         {
-            "http.response.status_code": outcome.status_code,
+            "http.response.status_code": outcome.status_code if is_http else None,
             "error.type": error_type(outcome.error, outcome.status_code),
             "langcache.hit": outcome.kind == "hit" if is_search else None,
             "langcache.entries": len(outcome.entry_ids) if is_search else None,

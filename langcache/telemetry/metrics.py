@@ -1,4 +1,4 @@
-"""The metrics of calls: how long they took, what became of them, and the states of circuits."""
+"""The metrics of calls: how long they and their requests took, what became of them, and the states of circuits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..http import Request
 from ..middleware.circuit_breaker import CircuitBreaker, CircuitState
 from ..outcomes import Outcome
 from ..processes import PerProcess
-from .attributes import error_type, of_cache, of_series, of_server
+from .attributes import Attributes, error_type, is_http, of_cache, of_series, of_server
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """The bounds of the buckets that the conventions ask for."""
@@ -23,11 +23,16 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2
 _STATES: Final[dict[CircuitState, int]] = {"closed": 0, "half-open": 1, "open": 2}
 
 
+_ENDED: Final = ("http.response.status_code", "error.type")
+"""What tells one series of requests from another, of what is known when they have ended."""
+
+
 class Instruments:
     """What is measured, with one meter."""
 
     def __init__(self, meter: Meter, circuits: Circuits) -> None:
-        self._duration = _duration(meter)
+        self._requests = _duration(meter, "http.client.request.duration", "Duration of HTTP client requests.")
+        self._calls = _duration(meter, "langcache.call.duration", "Whole calls, with their attempts and waits")
         self._hits = meter.create_counter("langcache.hits", "{call}", "Searches that found something")
         self._misses = meter.create_counter("langcache.misses", "{call}", "Searches that found nothing")
         self._degraded = meter.create_counter("langcache.degraded", "{call}", "Calls that the program went on without")
@@ -42,13 +47,9 @@ class Instruments:
 
     def record(self, request: Request, outcome: Outcome, retries: int, seconds: float) -> None:
         """Record a call that has ended."""
-        series, cache = of_series(request), of_cache(request)
+        cache = of_cache(request)
         error = error_type(outcome.error, outcome.status_code)
-        if outcome.status_code is not None:
-            series["http.response.status_code"] = outcome.status_code
-        if error is not None:
-            series["error.type"] = error
-        self._duration.record(seconds, series)
+        self._calls.record(seconds, cache if error is None else {**cache, "error.type": error})
         if retries:
             self._retries.add(retries, cache)
         if outcome.kind == "hit":
@@ -59,9 +60,16 @@ class Instruments:
             counter = self._degraded if outcome.kind == "degraded" else self._errors
             counter.add(1, {**cache, "error.type": error})
 
+    def record_request(self, request: Request, known: Attributes, seconds: float) -> None:
+        """Record a request that has ended, of which this is `known`; the conventions are for those of HTTP alone."""
+        if is_http(request):
+            series = of_series(request)
+            series.update({name: known[name] for name in _ENDED if name in known})
+            self._requests.record(seconds, series)
 
-def _duration(meter: Meter) -> Histogram:
-    name, unit, description = "http.client.request.duration", "s", "Duration of HTTP client requests."
+
+def _duration(meter: Meter, name: str, description: str) -> Histogram:
+    unit = "s"
     advice: dict[str, Any] = {"explicit_bucket_boundaries_advisory": _SECONDS}
     try:
         return meter.create_histogram(name, unit, description, **advice)

@@ -29,7 +29,8 @@ _OPTION: Final = "telemetry"
 class OpenTelemetry:
     """A plugin that traces and measures calls with OpenTelemetry; clients may share it.
 
-    - A call is one span of the kind CLIENT, by the conventions for HTTP clients. Its attempts are events of it. It is
+    - A call is one span of the kind CLIENT, by the conventions for HTTP clients, or of the kind INTERNAL where it is
+      none of HTTP, as with the embedded data plane. Its attempts are events of it, and requests in the metrics. It is
       the current span of everything inside, of key providers and other plugins too.
     - `tracer_provider` and `meter_provider` are the global ones where they are None, which may be set later.
     - With `prompts`, the span has the prompt and the response too. No other text of a body is in a span, and none is in
@@ -106,10 +107,10 @@ class OpenTelemetry:
             scope.enter(without_instrumentors())
             response = yield from call_next(request)
         except BaseException as error:
-            self._add_event(call, begun, error=error)
+            self._end_attempt(call, request, begun, error=error)
             raise
         else:
-            self._add_event(call, begun, response)
+            self._end_attempt(call, request, begun, response)
         finally:
             scope.leave()
         return response
@@ -119,7 +120,8 @@ class OpenTelemetry:
         request = call.request
         try:
             known = attributes.of_request(request)
-            call.span = self._tracer.start_span(attributes.span_name(request), None, SpanKind.CLIENT, known)
+            kind = SpanKind.CLIENT if attributes.is_http(request) else SpanKind.INTERNAL
+            call.span = self._tracer.start_span(attributes.span_name(request), None, kind, known)
             if self._prompts and call.span.is_recording():
                 call.span.set_attributes(attributes.of_prompt(request))
             context = trace.set_span_in_context(call.span)
@@ -130,14 +132,20 @@ class OpenTelemetry:
             self._warn_of(error)
         return request.with_options(**{_OPTION: call})
 
-    def _add_event(
-        self, call: _Call, begun: float, response: Response | None = None, error: BaseException | None = None
+    def _end_attempt(
+        self,
+        call: _Call,
+        request: Request,
+        begun: float,
+        response: Response | None = None,
+        error: BaseException | None = None,
     ) -> None:
         try:
+            seconds = self._clock() - begun
+            known = attributes.of_attempt(call.attempts, seconds, response, error)
             if call.span.is_recording():
-                seconds = self._clock() - begun
-                known = attributes.of_attempt(call.attempts, seconds, response, error)
                 call.span.add_event("langcache.attempt", known)
+            self._instruments.record_request(request, known, seconds)
         except Exception as failure:  # noqa: BLE001 - a processor
             self._warn_of(failure)
 
@@ -161,9 +169,10 @@ class OpenTelemetry:
             self._warn_of(failure)
 
     def _describe(self, call: _Call, outcome: Outcome, response: object) -> None:
-        known = attributes.of_outcome(outcome)
+        is_http = attributes.is_http(call.request)
+        known = attributes.of_outcome(outcome, is_http)
         known["langcache.attempts"] = call.attempts
-        if call.requests > 1:
+        if call.requests > 1 and is_http:
             known["http.request.resend_count"] = call.requests - 1
         if self._prompts and isinstance(response, Response):
             known.update(attributes.of_response(response))
@@ -175,9 +184,15 @@ class OpenTelemetry:
     def _warn_of(self, failure: Exception) -> None:
         if not self._has_warned:
             self._has_warned = True
-            line = "OpenTelemetry failed, and calls go on without it; further failures are not told: %s: %s"
+            line = "OpenTelemetry failed, and calls go on without it; further failures are not told: %s"
             name = type(failure).__name__
-            WARN(line, name, failure, event="telemetry_failed", error=name)
+            # A processor or an exporter may quote in its text what it was given: headers, and prompts too.
+            said = str(failure) if isinstance(failure, UnsendableHeaderError) else f"{name} was raised"
+            WARN(line, said, event="telemetry_failed", error=name)
+
+
+class UnsendableHeaderError(ValueError):
+    """A propagator wrote a header that cannot be sent; the text does not show its value."""
 
 
 class _Call:
@@ -205,14 +220,14 @@ def _outcome(request: Request, response: object, error: BaseException | None) ->
 def _carrying(request: Request, context: Context) -> Request:
     """Return `request` with the headers of the trace, unless the caller gave one of them.
 
-    Raises ValueError where one cannot be sent: a propagator may write what somebody else has chosen.
+    Raises UnsendableHeaderError where one cannot be: a propagator may write what somebody else has chosen.
     """
     carrier: dict[str, str] = {}
     propagate.inject(carrier, context)
     for name, value in carrier.items():
         problem = header_name_problem(name) or header_value_problem(value)
         if problem is not None:
-            raise ValueError(f"the propagator's header {name!r} {problem}")
+            raise UnsendableHeaderError(f"the propagator's header {name!r} {problem}")
     if not carrier or any(name in request.headers for name in carrier):
         return request
     return request.with_headers(carrier)

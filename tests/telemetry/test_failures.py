@@ -30,16 +30,16 @@ class Processor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if self._when == "start":
-            raise ValueError("broken")
+            raise ValueError("broken by 5ecret")
 
     def on_end(self, span: ReadableSpan) -> None:
         if self._when == "end":
-            raise ValueError("broken")
+            raise ValueError("broken by 5ecret")
 
 
 class Undecided(Sampler):
     def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
-        raise ValueError("broken")
+        raise ValueError("broken by 5ecret")
 
     def get_description(self) -> str:
         return "undecided"
@@ -47,14 +47,14 @@ class Undecided(Sampler):
 
 class Unwritable(SpanExporter):
     def export(self, spans: Any) -> SpanExportResult:
-        raise ValueError("broken")
+        raise ValueError("broken by 5ecret")
 
 
 class Instrument:
     """Fails when something is measured."""
 
     def add(self, *args: Any, **kwargs: Any) -> None:
-        raise ValueError("broken")
+        raise ValueError("broken by 5ecret")
 
     record = add
 
@@ -101,7 +101,8 @@ def test_what_fails_in_it_fails_no_call_and_is_told_once(what: str, caplog: pyte
     for _ in range(3):
         assert cache.search(prompt="p").data
     [record] = [record for record in caplog.records if record.name == "langcache"]
-    assert record.getMessage().endswith("ValueError: broken")
+    assert record.getMessage().endswith("further failures are not told: ValueError was raised")
+    assert "5ecret" not in caplog.text
     assert fields_of(record) == {"event": "telemetry_failed", "error": "ValueError"}
 
 

@@ -19,6 +19,7 @@ from langcache.telemetry.metrics import Circuits
 from langcache_transports.testing import FakeTransport
 from tests.telemetry.collecting import BUSY, HIT, MISS, Collected, attributes_of, cache_of
 
+REQUESTS, CALLS = "http.client.request.duration", "langcache.call.duration"
 CACHE = {"langcache.operation": "search", "langcache.cache_id": "c1"}
 SERIES = {
     "http.request.method": "POST",
@@ -79,15 +80,42 @@ def test_a_call_that_is_excused_for_its_provider_is_counted_as_degraded_and_not_
     assert seen == [degraded]
 
 
-def test_the_duration_is_the_conventions_histogram_in_seconds() -> None:
-    ticks = iter([10.0, 10.1, 10.2, 10.25])
+def test_the_durations_are_those_of_each_request_by_the_conventions_and_of_whole_calls_in_seconds() -> None:
+    ticks = iter([10.0, 10.1, 10.2, 10.3, 10.5, 11.0])
     collected = Collected()
     plugin = collected.plugin(clock=lambda: next(ticks))
-    transport = FakeTransport([HIT])
-    LangCache("https://cache.example", "k", "c", transport=transport, plugins=[plugin]).search(prompt="p")
-    [(attributes, (count, total))] = collected.metrics()["http.client.request.duration"]
-    assert attributes == {**SERIES, "http.response.status_code": 200}
-    assert (count, total) == (1, pytest.approx(0.25))
+    transport = FakeTransport([BUSY, HIT])
+    retries = RetryPolicy(initial_ms=0)
+    LangCache("https://cache.example", "k", "c1", transport=transport, plugins=[plugin], retry_config=retries).search(
+        prompt="p"
+    )
+    found = collected.metrics()
+    assert found[REQUESTS] == [
+        ({**SERIES, "http.response.status_code": 503, "error.type": "503"}, (1, pytest.approx(0.1))),
+        ({**SERIES, "http.response.status_code": 200}, (1, pytest.approx(0.2))),
+    ]
+    assert found[CALLS] == [(CACHE, (1, pytest.approx(1.0)))]
+
+
+def test_a_call_for_which_nothing_was_sent_is_no_request() -> None:
+    """Such as one that an open circuit refuses."""
+    collected = Collected()
+    cache = cache_of(collected, BUSY, breaker=BreakerPolicy(consecutive_failures=1))
+    search(cache, 4)
+    found = collected.metrics()
+    assert [count for _, (count, _) in found[REQUESTS]] == [1]
+    assert [(attributes, count) for attributes, (count, _) in found[CALLS]] == [
+        ({**CACHE, "error.type": "503"}, 1),
+        ({**CACHE, "error.type": "langcache.errors.CircuitOpen"}, 3),
+    ]
+
+
+def test_what_is_asked_without_http_has_no_metric_of_http() -> None:
+    collected = Collected()
+    LangCache("embedded://", cache_id="c1", plugins=[collected.plugin()]).search(prompt="p")
+    found = collected.metrics()
+    assert REQUESTS not in found
+    assert [attributes for attributes, _ in found[CALLS]] == [CACHE]
 
 
 def test_the_buckets_are_those_of_the_conventions() -> None:
@@ -97,8 +125,9 @@ def test_the_buckets_are_those_of_the_conventions() -> None:
     LangCache("https://cache.example", "k", "c", transport=transport, plugins=[plugin]).search(prompt="p")
     data: Any = reader.get_metrics_data()
     metrics = {metric.name: metric for metric in data.resource_metrics[0].scope_metrics[0].metrics}
-    duration = metrics["http.client.request.duration"]
-    assert (duration.unit, duration.data.data_points[0].explicit_bounds[:3]) == ("s", (0.005, 0.01, 0.025))
+    for name in (REQUESTS, CALLS):
+        duration = metrics[name]
+        assert (duration.unit, duration.data.data_points[0].explicit_bounds[:3]) == ("s", (0.005, 0.01, 0.025))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +140,7 @@ def test_the_buckets_are_those_of_the_conventions() -> None:
 def test_the_duration_of_a_failure_says_what_it_was(reply: Any, more: dict[str, Any]) -> None:
     collected = Collected()
     search(cache_of(collected, reply))
-    [(attributes, _)] = collected.metrics()["http.client.request.duration"]
+    [(attributes, _)] = collected.metrics()[REQUESTS]
     assert attributes == {**SERIES, **more}
 
 

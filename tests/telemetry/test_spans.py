@@ -229,11 +229,14 @@ def test_the_type_of_an_error_is_its_full_name() -> None:
 
 
 def test_the_embedded_data_plane_is_traced_too() -> None:
+    """It is no request of HTTP, and its span says nothing that only those have."""
     collected = Collected()
     LangCache("embedded://", cache_id="c", plugins=[collected.plugin()]).search(prompt="p")
-    attributes = attributes_of(collected.span())
-    assert attributes["url.full"] == "embedded:///v1/caches/c/entries/search"
-    assert "server.address" not in attributes
+    span = collected.span()
+    assert (span.name, span.kind) == ("langcache search", SpanKind.INTERNAL)
+    attributes = attributes_of(span)
+    assert attributes["langcache.hit"] is False
+    assert {name.partition(".")[0] for name in attributes} == {"langcache"}
 
 
 def test_user_information_and_queries_are_not_in_a_span() -> None:
