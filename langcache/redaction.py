@@ -1,4 +1,7 @@
-"""Redaction: what may be shown of a body, which is prompts, answers and attributes, where nobody asked for these."""
+"""Redaction: what may be shown of bodies, which are prompts, answers and attributes, and of headers.
+
+What is known to say nothing that is to be kept is shown, and whatever else there is, is not.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,23 @@ import json
 import re
 from typing import Any, Final, cast
 
+from .http import Headers, display_url
+
 _PLAIN: Final = frozenset({"entryId", "id", "searchStrategies", "searchStrategy", "status", "type"})
 """Members that say nothing of what is cached: ids, strategies, and which kind of problem there is."""
 
 _TOKEN: Final = re.compile(r"[\w.:/#%-]{1,200}", re.ASCII)
 """What such a member's string looks like; what somebody wrote has spaces in it."""
+
+_PLAIN_HEADERS: Final = frozenset(
+    {
+        "accept", "accept-encoding", "age", "allow", "cache-control", "connection", "content-encoding",
+        "content-length", "content-type", "date", "host", "keep-alive", "location", "request-id", "retry-after",
+        "server", "traceparent", "transfer-encoding", "user-agent", "vary", "via", "x-amzn-requestid",
+        "x-correlation-id", "x-request-id",
+    }
+)  # fmt: skip
+"""Headers whose values are no credentials, and tell nothing of a user; of a URL, `display_url` leaves the rest out."""
 
 MOST_BYTES: Final = 1_000_000
 """How large a body is at the most that is looked into."""
@@ -43,6 +58,17 @@ def _redacted(value: Any, name: str = "", is_attribute: bool = False) -> Any:
         members = cast("dict[str, Any]", value).items()
         return {name: _redacted(member, name, is_attribute) for name, member in members}
     return value
+
+
+def shown_headers(headers: Headers) -> dict[str, str]:
+    """Return headers with the values of those that are known to be harmless; of the others only the names."""
+    return {name: _shown(name.lower(), value) for name, value in headers.items()}
+
+
+def _shown(name: str, value: str) -> str:
+    if name not in _PLAIN_HEADERS:
+        return "***"
+    return display_url(value) if name == "location" else value
 
 
 def plain(body: bytes) -> str:

@@ -8,14 +8,15 @@ from ..errors import ConfigurationError, LangCacheError
 from ..hookspecs import hookimpl
 from ..http import Headers, Request, Response, display_url
 from ..logs import WIRE, Logger, Teller
-from ..redaction import plain, redacted, shortened
+from ..redaction import plain, redacted, shortened, shown_headers
 from ..steps import Middleware, Next, Steps
 
 
 class WireLog:
     """A plugin that shows each attempt's request and answer in the log ``langcache.wire``, at DEBUG.
 
-    Headers are shown without the values of credentials and cookies. In bodies, what somebody wrote - prompts,
+    Of headers, the values of those are shown that are known to hold nothing to be kept, such as ``Content-Type``; the
+    others are named only. In bodies, what somebody wrote - prompts,
     responses, the values of attributes, and whatever is not known - is replaced by its length, unless `prompts` says
     that it may be shown; and no more than `limit` characters of each body are. `logger` is another one that takes the
     lines.
@@ -61,7 +62,7 @@ class WireLog:
             "%s: %s %s %s%s",
             request.operation,
             start,
-            _shown(headers),
+            shown_headers(headers),
             shortened(self._show(body), self._limit),
             f" [{identity}]" if identity else "",
             event=event,
@@ -69,9 +70,3 @@ class WireLog:
             request_id=identity,
             attempt=request.options.get("attempt", 1),
         )
-
-
-def _shown(headers: Headers) -> dict[str, str]:
-    """Return the headers as they may be shown; a URL's query can carry credentials."""
-    shown = headers.shown()
-    return {name: display_url(value) if name.lower() == "location" else value for name, value in shown.items()}

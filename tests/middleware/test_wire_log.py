@@ -35,7 +35,7 @@ def test_a_request_and_its_answer_are_a_line_each_without_secrets_and_texts() ->
     lines = Lines()
     assert finish(begin(WireLog(logger=lines)), ANSWER) is ANSWER
     assert lines.lines == [
-        f"search: {WHERE} {{'Authorization': '***', 'X-Team': 'support'}} {{\"prompt\":\"<7 characters>\"}} [r1]",
+        f"search: {WHERE} {{'Authorization': '***', 'X-Team': '***'}} {{\"prompt\":\"<7 characters>\"}} [r1]",
         "search: < 200 {'set-cookie': '***', 'x-request-id': 'theirs'} {\"data\":[]} [r1]",
     ]
 
@@ -72,6 +72,35 @@ def test_the_query_of_a_redirect_is_not_shown() -> None:
     answer = Response(302, {"Location": "https://user:secret@other.example/x?token=secret"})
     fail(begin(WireLog(logger=lines)), error_for(answer))
     assert lines.lines[1].startswith("search: < 302 {'location': 'https://other.example/x'}")
+
+
+CREDENTIALS = {
+    "X-JWT": "s3cret",
+    "X-Credential": "s3cret",
+    "X-Session": "s3cret",
+    "X-Pwd": "s3cret",
+    "baggage": "user=s3cret",
+    "tracestate": "vendor=s3cret",
+    "Link": "<https://user:s3cret@cache.example/?token=s3cret>; rel=next",
+    "Refresh": "5; url=https://cache.example/?token=s3cret",
+    "Location": "https://user:s3cret@cache.example/x?token=s3cret#s3cret",
+    "Content-Location": "https://cache.example/?token=s3cret",
+    "Referer": "https://cache.example/?token=s3cret",
+}
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_of_a_header_that_is_not_known_to_be_harmless_only_the_name_is_shown(name: str) -> None:
+    lines = Lines()
+    log = WireLog(prompts=True, logger=lines).langcache_attempt_middleware()
+    headers = {name: CREDENTIALS[name]}
+    steps = log(REQUEST.with_headers(headers), send)
+    next(steps)
+    finish(steps, Response(200, headers))
+    assert len(lines.lines) == 2
+    for line in lines.lines:
+        assert name.lower() in line.lower()
+        assert "s3cret" not in line
 
 
 def test_a_logger_that_does_not_listen_costs_no_look_at_the_body() -> None:
