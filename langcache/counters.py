@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .errors import LangCacheError
+from .outcomes import kind_of
 from .tallies import BATCH, Counts, Tally
 
 
@@ -36,11 +37,7 @@ class Counters:
             tally.retries.append(retries)
         if "degraded" in facts:
             tally.errors.append(type(facts["degraded"]).__name__)
-            ended = tally.degraded
-        elif not tally.searches or "parsed" not in facts:
-            ended = tally.done
-        else:
-            ended = tally.hits if facts["parsed"].result.data else tally.misses
+        ended = tally.ended(kind_of(facts))
         ended.append(seconds)
         if len(ended) >= BATCH:
             tally.settle()

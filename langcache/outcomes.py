@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -46,16 +47,14 @@ class Outcome:
 
 def outcome_of(request: Request, response: Response) -> Outcome:
     """Return what became of a call that was answered; it stands outside of parsing (see `langcache.middleware`)."""
-    degraded: BaseException | None = response.extensions.get("degraded")
-    if degraded is not None:
-        return _failed(request, degraded, "degraded")
-    parsed = response.extensions.get("parsed")
-    # By name and not by attribute: a model takes microseconds to say that it has none.
-    result: dict[str, Any] = {} if parsed is None else getattr(parsed.result, "__dict__", {})
+    kind = kind_of(response.extensions)
+    if kind == "degraded":
+        return _failed(request, response.extensions["degraded"], kind)
+    result = _result(response.extensions)
     entries: list[Any] | None = result.get("data")
     return _made(
         request,
-        kind="done" if entries is None else "hit" if entries else "miss",
+        kind=kind,
         server_request_id=request_id_of(response.headers),
         attempts=response.extensions.get("attempts", 1),
         status_code=response.status_code,
@@ -63,6 +62,21 @@ def outcome_of(request: Request, response: Response) -> Outcome:
         response_bytes=len(response.content),
         **(_found(entries) if entries else {"entry_ids": _named(request, result.get("entry_id"))}),
     )
+
+
+def kind_of(facts: Mapping[str, Any]) -> Kind:
+    """Return how a call ended that was answered, by its response's extensions."""
+    if facts.get("degraded") is not None:
+        return "degraded"
+    entries: list[Any] | None = _result(facts).get("data")
+    return "done" if entries is None else "hit" if entries else "miss"
+
+
+def _result(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of the result, where there is one."""
+    parsed = facts.get("parsed")
+    # By name and not by attribute: a model takes microseconds to say that it has none.
+    return {} if parsed is None else getattr(parsed.result, "__dict__", {})
 
 
 def outcome_of_error(request: Request, error: BaseException) -> Outcome:

@@ -124,6 +124,16 @@ class Tally:
         self._lock = PerProcess(threading.RLock)
         self._is_counting = False
 
+    def ended(self, kind: str) -> list[float]:
+        """Return the list of those that ended like this, which is a `langcache.outcomes.Kind`."""
+        return {
+            "hit": self.hits,
+            "miss": self.misses,
+            "done": self.done,
+            "degraded": self.degraded,
+            "failed": self.failed,
+        }[kind]
+
     def settle(self, wait: bool = False) -> None:
         """Count what is not counted yet; where another thread does so, `wait` for it or leave it at that."""
         lock = self._lock.get()

@@ -15,6 +15,8 @@ from ..tallies import BATCH
 class CountCalls:
     """Counts calls in its `counters`; `clock` gives seconds."""
 
+    __slots__ = ("_clock", "_tallies", "counters")
+
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.counters = Counters()
         self._tallies = self.counters.tallies
@@ -22,14 +24,16 @@ class CountCalls:
 
     def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
         """Count this call when it ends."""
-        begun = self._clock()
+        clock = self._clock
+        begun = clock()
         try:
             response = yield from call_next(request)
         except BaseException as error:
-            self.counters.raised(request.operation, error, self._clock() - begun)
+            self.counters.raised(request.operation, error, clock() - begun)
             raise
-        seconds = self._clock() - begun
-        # What most calls come to is counted here: to call a function would take as long as all of it.
+        seconds = clock() - begun
+        # What most calls come to is counted here, as `langcache.outcomes.kind_of` has it: to call a function would take
+        # as long as all of it.
         try:
             facts = response.extensions
             parsed = facts["parsed"]

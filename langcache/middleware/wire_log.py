@@ -15,11 +15,10 @@ from ..steps import Middleware, Next, Steps
 class WireLog:
     """A plugin that shows each attempt's request and answer in the log ``langcache.wire``, at DEBUG.
 
-    Of headers, the values of those are shown that are known to hold nothing to be kept, such as ``Content-Type``; the
-    others are named only. In bodies, what somebody wrote - prompts,
-    responses, the values of attributes, and whatever is not known - is replaced by its length, unless `prompts` says
-    that it may be shown; and no more than `limit` characters of each body are. `logger` is another one that takes the
-    lines.
+    Of headers, the values of those are shown that are known to be harmless, such as ``Content-Type``; the others are
+    named only. In bodies, what somebody wrote - prompts, responses, the values of attributes, and whatever is not known
+    - is replaced by its length, unless `prompts` says that it may be shown; and no more than `limit` characters of each
+    body are. `logger` is another one that takes the lines.
     """
 
     def __init__(self, *, prompts: bool = False, limit: int = 2_000, logger: Logger = WIRE) -> None:
