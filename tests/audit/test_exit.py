@@ -262,6 +262,22 @@ main()
 
 
 @posix
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGTERM)"])
+def test_an_end_in_which_python_runs_nothing_leaves_whole_lines_and_those_that_were_confirmed(
+    end: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    program = f"""
+confirmed = Audit(JsonLinesFile(sys.argv[1], chain=Chain()), confirm=True, wait_ms=60_000)
+cache = LangCache("http://cache.example", "k", "c", transport=transport(), plugins=[confirmed])
+search("p", "p", "p")
+{end}
+"""
+    assert output_of(_BEGINNING + program, str(path)) == ("", "")
+    assert verify([path]) == verify([path], expect_records=3)
+
+
+@posix
 def test_a_process_that_is_killed_leaves_whole_lines_and_a_chain_that_can_be_continued(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     program = _BEGINNING + "print('ready', flush=True)\nwhile True: search('p')\n"
