@@ -220,9 +220,9 @@ class AttemptAudit:
         try:
             record = make()
         except Exception as error:  # noqa: BLE001 - what is inside is anybody's
-            return queue.lose(Entry(queue), 1, error)
+            return queue.lose(Entry(), 1, error)
         if call.is_over:  # it did not wait for this attempt
-            return (yield from queue.keep(Entry(queue), [record], waits))
+            return (yield from queue.keep(Entry(), [record], waits))
         if not any(earlier is record for earlier in call.records):
             call.records.append(record)
         return None

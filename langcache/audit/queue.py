@@ -91,10 +91,9 @@ class AuditStats:
 class Entry:
     """A call's room in the queue, and its records when it has ended."""
 
-    __slots__ = ("__weakref__", "confirms", "is_settled", "queue", "records", "replies", "was_refused")
+    __slots__ = ("__weakref__", "confirms", "is_settled", "records", "replies", "was_refused")
 
-    def __init__(self, queue: Queue, confirms: bool = False) -> None:
-        self.queue = queue
+    def __init__(self, confirms: bool = False) -> None:
         self.confirms = confirms
         """Whether the call has to wait until its records are written."""
         self.records: deque[AuditRecord] | None = None
@@ -174,15 +173,15 @@ class Notices:
             lost, self._lost = self._lost, 0
         self._tell(error, lost)
 
-    def end(self, error: BaseException | None = None) -> None:
+    def end(self, error: BaseException | None = None, unwritten: int | None = None) -> None:
         """Tell of `error`, or else of what is lost and not told yet, though it is no time."""
         with self._lock:
             error = error or (self._last if self._lost else None)
             lost, self._lost = self._lost, 0
         if error is not None:
-            self._tell(error, lost)
+            self._tell(error, lost, unwritten)
 
-    def _tell(self, error: BaseException, lost: int) -> None:
+    def _tell(self, error: BaseException, lost: int, unwritten: int | None = None) -> None:
         losses = f"; records lost since the last warning: {lost}" if lost else ""
         name = type(error).__name__
         try:
@@ -195,6 +194,7 @@ class Notices:
                 sink=self._sink,
                 error=name,
                 lost=lost,
+                unwritten=unwritten,
             )
         except BaseException:  # noqa: BLE001 - a filter or a handler is anybody's, and no record may be lost by it
             if sys.stderr is not None:
@@ -268,12 +268,12 @@ class Queue:
             return entry
         policy = self.policy
         if not policy.strict and (policy.when_full != "block" or self._error is not None):
-            return Entry(self)  # there may be room when it ends
+            return Entry()  # there may be room when it ends
         answer = yield from self._answer(self._limit(request))
         if isinstance(answer, Entry):
             return answer
         if not policy.strict or (answer == "full" and policy.when_full == "drop"):
-            return Entry(self)
+            return Entry()
         cause = answer if isinstance(answer, BaseException) else None
         raise AuditError(f"{request.operation}: not sent, because it cannot be recorded: {_why(answer)}") from cause
 
@@ -304,7 +304,7 @@ class Queue:
     def _new_entry(self) -> Entry:
         policy = self.policy
         # A sink that has not taken a record yet, or cannot be asked, is only known to work when it has taken this one.
-        entry = Entry(self, policy.confirms or (policy.strict and self._clock() > self._proven_until))
+        entry = Entry(policy.confirms or (policy.strict and self._clock() > self._proven_until))
         self._out.add(entry)
         return entry
 
@@ -382,9 +382,8 @@ class Queue:
         with self._lock:
             if self._has_been_put(entry):
                 return None
-            if (
-                self._has_ended or entry not in self._out
-            ):  # it found no room, or is of the process that this one was forked from
+            # One that is not out found no room, or is of the process that this one was forked from.
+            if self._has_ended or entry not in self._out:
                 problem: Literal["full", "closed"] | None = None
                 if self._is_closed:
                     problem = "closed"
@@ -429,7 +428,7 @@ class Queue:
         with self._lock:
             if entry not in self._out:
                 return
-            is_lost = not entry.is_settled
+            is_lost = not self._has_been_put(entry)
             self._lose(int(is_lost), drops=False)
             entry.is_settled = True
             self._out.discard(entry)
@@ -496,7 +495,7 @@ class Queue:
             queued, out = self._queued(), len(self._out)
             whole = not (queued or out or self._abandoned)
         if queued or out:
-            self.notices.end(AuditError(_unfinished("it was closed", seconds, queued, out)))
+            self.notices.end(AuditError(_unfinished("it was closed", seconds, queued, out)), queued)
         return whole
 
     def _finish(self, seconds: float) -> None:
@@ -514,7 +513,7 @@ class Queue:
             return
         with suppress(TimeoutError):
             reply.wait(seconds)
-            if self._thread is not None:
+            if self._thread is not None and self._thread.is_alive():
                 self._thread.join(max(until - time.monotonic(), 0.0))
 
     def finish_with_process(self, until: float) -> None:
@@ -526,7 +525,7 @@ class Queue:
         with self._lock:
             queued, out = self._queued(), len(self._out)
         if queued or out:
-            self.notices.end(AuditError(_unfinished("the process ended", self.policy.last, queued, out)))
+            self.notices.end(AuditError(_unfinished("the process ended", self.policy.last, queued, out)), queued)
 
     @property
     def is_needed(self) -> bool:
@@ -581,11 +580,11 @@ class Queue:
         self._conclude()
 
     def _conclude(self) -> None:
-        _forget(self)
         try:
             self._sink.close()
         except BaseException as error:  # noqa: BLE001 - the sink is anybody's
             self.notices.add(error)
+        _forget(self)  # now: the end of a process waits for it to be closed, too
         self.notices.end()
         with self._lock:
             self._is_concluded = True

@@ -96,7 +96,7 @@ class Losses(Notices):
     def add(self, error: BaseException, lost: int = 0) -> None:
         self.lost.append((str(error), lost))
 
-    def end(self, error: BaseException | None = None) -> None:
+    def end(self, error: BaseException | None = None, unwritten: int | None = None) -> None:
         if error is not None:
             self.add(error)
 
@@ -130,7 +130,7 @@ def proven(queue: Queue) -> Queue:
 
 def put(queue: Queue, *given: int) -> list[str | None]:
     """Keep records of calls that found no room before; return why they were not kept, or None for each."""
-    return [kept(queue, Entry(queue), number) for number in given]
+    return [kept(queue, Entry(), number) for number in given]
 
 
 def kept(queue: Queue, entry: Entry, *given: int) -> str | None:

@@ -453,7 +453,7 @@ def test_who_is_in_a_hurry_is_waited_for_by_nobody(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "GATHER_SECONDS", 3600)
     sink = Kept()
     queue = by_hand(sink, confirms=True)
-    next(queue.keep(Entry(queue, confirms=True), [record(1)], waits=True))
+    next(queue.keep(Entry(confirms=True), [record(1)], waits=True))
     queue.turn()
     assert numbers(sink.records) == [1]
 
@@ -844,8 +844,11 @@ def test_what_is_lost_and_not_told_yet_is_told_in_the_end_once() -> None:
 
 
 def test_a_warning_has_its_facts_as_fields(caplog: pytest.LogCaptureFixture) -> None:
-    Notices(Kept()).add(OSError("a prompt"), 3)
-    [line] = caplog.records
+    notices = Notices(Kept())
+    notices.add(OSError("a prompt"), 3)
+    notices.end(AuditError("the end"), 7)
+    line, last = caplog.records
+    assert (fields_of(last)["unwritten"], fields_of(last)["lost"]) == (7, 0)
     assert line.levelno == logging.WARNING
     assert fields_of(line) == {
         "event": "audit_failed",
