@@ -117,7 +117,7 @@ class Seldom:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may make a call while its thread has it
         self._silent_until = float("-inf")
         self._suppressed = 0
 
@@ -147,7 +147,8 @@ def _report() -> None:
     if logging.raiseExceptions and sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
         with suppress(OSError, ValueError):  # it is closed, say
             sys.stderr.write("--- langcache: logging failed ---\n")
-            traceback.print_exc(file=sys.stderr)
+            # Without what was being handled meanwhile: that is a call's, and may quote a prompt.
+            traceback.print_exc(file=sys.stderr, chain=False)
 
 
 def _is_standard(logger: object) -> bool:

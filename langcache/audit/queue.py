@@ -33,7 +33,7 @@ from typing import Any, Final, Literal, NamedTuple, Union
 
 from ..errors import AuditError, describe
 from ..http import Request
-from ..logs import WARN
+from ..logs import WARN, Seldom
 from ..steps import Steps, Wait, perform
 from ..workers import Reply
 from .records import AuditRecord
@@ -48,9 +48,6 @@ RETRY_SECONDS: Final = 1.0
 
 MOST_AT_ONCE: Final = 256
 """How many records the sink is given at once, at the most."""
-
-SECONDS_BETWEEN: Final = 60.0
-"""How long the log is silent after a warning."""
 
 WhenFull = Literal["block", "drop", "fail"]
 """What becomes of a call's records for which there is no room: it waits, they are lost, or they count as failed."""
@@ -156,9 +153,8 @@ class Notices:
     ) -> None:
         self._sink = describe(sink)
         self._warn = warn
-        self._clock = clock
+        self._seldom = Seldom(clock)
         self._lock = threading.RLock()
-        self._silent_until = float("-inf")
         self._lost = 0
         self._last: BaseException | None = None
 
@@ -167,9 +163,8 @@ class Notices:
         with self._lock:
             self._lost += lost
             self._last = error.with_traceback(None)  # which holds frames, and through them records
-            if self._clock() < self._silent_until:
+            if self._seldom.turn() is None:
                 return
-            self._silent_until = self._clock() + SECONDS_BETWEEN
             lost, self._lost = self._lost, 0
         self._tell(error, lost)
 
