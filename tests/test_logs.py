@@ -158,6 +158,17 @@ def test_what_a_logger_raises_is_reported_and_no_more(is_asked: bool, capsys: py
     assert "LookupError: broken" in told
 
 
+def test_a_report_does_not_quote_what_was_being_handled(capsys: pytest.CaptureFixture[str]) -> None:
+    """That is the error of a call, and may have a prompt in its text."""
+    try:
+        raise ValueError("a private prompt")
+    except ValueError:
+        Teller(Broken(LookupError("broken")))("line")
+    told = capsys.readouterr().err
+    assert told.startswith("--- langcache: logging failed ---")
+    assert "private" not in told
+
+
 def test_where_logging_is_told_not_to_report_nothing_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from ..errors import AuditError
-from ..logs import WARN
+from ..logs import WARN, Seldom
 from .descriptors import SharedFile, first_line, last_line, rotated
 from .records import Key, key_bytes
 
@@ -201,6 +201,7 @@ class HeadFile:
         self._path = path
         self._chain = chain
         self._begin: Head | None = None
+        self._seldom = Seldom()
 
     def read(self, log: SharedFile) -> Head:
         """Return the head that the next record of `log` is linked to; raises AuditError where that is not clear."""
@@ -227,12 +228,13 @@ class HeadFile:
                 f"The audit file {str(self._path)!r} does not end with a record of this chain: it was written without "
                 "a chain or with another key, or was altered; begin a new file"
             )
-        WARN(
-            "The head of the audit file %r is gone or altered: whether records are missing at its end is not known",
-            str(self._path),
-            event="audit_head_missing",
-            sink=str(self._path),
-        )
+        if self._seldom.turn() is not None:
+            WARN(
+                "The head of the audit file %r is gone or altered: whether records are missing at its end is not known",
+                str(self._path),
+                event="audit_head_missing",
+                sink=str(self._path),
+            )
         first = self._genuine(first_line([*rotated(self._path), self._path][0]))
         return Head(found.seq, found.hash, None if first is None else first.chain)
 

@@ -161,6 +161,12 @@ def test_where_the_head_is_lost_the_files_own_end_is_continued_and_that_is_told(
         head_file(path).write_bytes(content)
     before = verify([path]).last
     assert before is not None
+    looking = JsonLinesFile(path, chain=Chain())
+    for _ in range(3):
+        looking.check()
+    looking.close()
+    assert len(caplog.records) == 1
+    caplog.clear()
     file = written(path, 3)
     found = verify([path])
     assert (found.is_whole, found.last) == (True, file.head())
