@@ -70,8 +70,8 @@ def test_the_contest_measures_every_discipline(
         monkeypatch.setattr(f"tests.benchmarks.speed.__main__.{name}", value)
     tmp_path.chmod(0o755)
     (tmp_path / "server").mkdir()
-    with Server(tmp_path / "server") as server:
-        measured = {"machine": "here", **Contest(pythons, server.url, scale=0.001).run()}
+    with Server(tmp_path / "server") as server, Server(tmp_path / "server", 0.01) as slow:
+        measured = {"machine": "here", **Contest(pythons, server.url, slow.url, scale=0.001).run()}
     judged = budgets.judged(json.loads(json.dumps(measured)))
     table = report.budgets_table(judged)
     assert len(judged) == 13

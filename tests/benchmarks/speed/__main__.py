@@ -28,6 +28,9 @@ _ASYNC: Final = ("langcache aiohttp", "langcache threaded", "official async", "b
 _SHARED: Final = ("langcache urllib3", "official", "bare urllib3")
 _LARGE: Final = ("langcache urllib3", "langcache requests", "official", "bare urllib3", "bare requests")
 _NULL: Final = ("langcache null", "langcache null async", "official null")
+_SECONDS: Final = 0.1
+"""How long a service takes that looks for a prompt: for an embedding, and a search."""
+_SLOW: Final = f"a service that takes {_SECONDS * 1000:.0f} ms"
 _FLAT_CALLS: Final = 200_000
 _SIDE_BY_SIDE: Final = (1, 10, 100, 300)
 _THREADS: Final = (1, 8, 32, 200)
@@ -36,9 +39,10 @@ _THREADS: Final = (1, 8, 32, 200)
 class Contest:
     """All disciplines, with as many calls and rounds as `scale` says: 1 for what is published, less for a look."""
 
-    def __init__(self, pythons: Mapping[str, Path], url: str, scale: float) -> None:
+    def __init__(self, pythons: Mapping[str, Path], url: str, slow_url: str, scale: float) -> None:
         self._pythons = pythons
         self._url = url
+        self._slow_url = slow_url
         self._scale = scale
 
     def latency(self, title: str, names: Sequence[str], calls: int, path: str = "", prompt: int = 0) -> Any:
@@ -48,9 +52,11 @@ class Contest:
         say(report.latency_table(title, found))
         return report.as_data(found)
 
-    def throughput(self, title: str, names: Sequence[str], calls: int, width: int) -> Any:
+    def throughput(self, title: str, names: Sequence[str], calls: int, width: int, url: str | None = None) -> Any:
         """Measure calls side by side, in threads or in tasks."""
-        found = compete(names, self._pythons, self._url, rounds=self._scaled(5), calls=self._scaled(calls), width=width)
+        found = compete(
+            names, self._pythons, url or self._url, rounds=self._scaled(5), calls=self._scaled(calls), width=width
+        )
         say(report.throughput_table(title, found))
         return report.as_data(found)
 
@@ -67,6 +73,10 @@ class Contest:
             "threads": {
                 str(width): self.throughput(f"{width} threads share a client", _SHARED, 1_000, width)
                 for width in _THREADS
+            },
+            "fairness": {
+                "300 tasks": self.throughput(f"300 tasks at a time, {_SLOW}", _ASYNC[:1], 6_000, 300, self._slow_url),
+                "200 threads": self.throughput(f"200 threads, {_SLOW}", _SHARED[:1], 4_000, 200, self._slow_url),
             },
             "sizes": {
                 str(size): self.latency(f"Answers of {size:,} bytes", _LARGE, 20, f"/large/{size}") for size in SIZES
@@ -126,12 +136,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Path(temporary).chmod(0o755)  # the server's worker may run as another user
         files = Path(temporary) / "server"
         files.mkdir()
-        with Server(files) as server:
+        with Server(files) as server, Server(files, _SECONDS) as slow:
             machine = (
                 f"Python {platform.python_version()}, {os.cpu_count()} cores, {server.name}, official SDK {OFFICIAL}"
             )
             say(f"{machine}\n")
-            measured = {"machine": machine, **Contest(pythons, server.url, chosen.scale).run()}
+            measured = {"machine": machine, **Contest(pythons, server.url, slow.url, chosen.scale).run()}
         say(report.budgets_table(budgets.judged(measured)))
         written = chosen.json or Path(temporary) / "measured.json"
         written.write_text(json.dumps(measured, indent=1), encoding="utf-8")

@@ -26,8 +26,7 @@ def judged(measured: Mapping[str, Any]) -> list[Judged]:
     sync, null = measured["latency"]["One call after another"], measured["latency"]["Own work: no network"]
     hundred, costs = measured["tasks"]["100"], measured["costs"]
     ours, official = costs["langcache"], costs["official"]
-    fair = {"300 tasks": measured["tasks"]["300"]["langcache aiohttp"]}
-    fair["200 threads"] = measured["threads"]["200"]["langcache urllib3"]
+    fair = {who: next(iter(found.values())) for who, found in measured["fairness"].items()}
     cpu = {name: ours[name] / official[name] for name in ours if name.startswith("import")}
     bare = _ratio(hundred, "per_second", "langcache aiohttp", "bare aiohttp")
     faster = _ratio(sync, "median_us", "official", "langcache urllib3")
@@ -46,7 +45,7 @@ def judged(measured: Mapping[str, Any]) -> list[Judged]:
             for who, one in fair.items()
         ),
         *(
-            Judged(f"growth in {measured['flat']['calls']:,} calls, {what}, %", _growth(seen), 2)
+            Judged(f"KiB more in {measured['flat']['calls']:,} calls, {what.split(',')[0]}", _growth(what, seen), 256)
             for what, seen in measured["flat"]["seen"].items()
         ),
     ]
@@ -57,8 +56,9 @@ def _ratio(found: Mapping[str, Any], what: str, one: str, another: str) -> float
     return ratio
 
 
-def _growth(seen: list[int]) -> float:
-    """Return by how many per cent the last half is above the first, in the mean."""
+def _growth(what: str, seen: list[int]) -> float:
+    """Return by how many KiB the last half is above the first, in the mean: counts are settled in batches."""
     middle = len(seen) // 2
     first, last = seen[:middle], seen[middle:]
-    return (sum(last) / len(last) / (sum(first) / len(first)) - 1) * 100
+    growth = sum(last) / len(last) - sum(first) / len(first)
+    return growth if "KiB" in what else growth / 1024

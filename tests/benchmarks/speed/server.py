@@ -1,7 +1,7 @@
 """The one server that all contestants ask: nginx where it is installed, and else a small one on asyncio.
 
 It is not ours, and answers every search alike: with no entries; below ``/large/SIZE``, with one entry of that many
-bytes; or below ``/many/COUNT``, with that many entries.
+bytes; or below ``/many/COUNT``, with that many entries. The small one may be told to take its time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -70,14 +71,18 @@ def _of_entries(count: int, size: int) -> bytes:
 
 
 class Server:
-    """Runs the server in a process of its own, with its files in `directory`."""
+    """Runs the server in a process of its own, with its files in `directory`.
 
-    def __init__(self, directory: Path) -> None:
+    With `seconds` it is the small one, which waits for so long before each answer, as a service does.
+    """
+
+    def __init__(self, directory: Path, seconds: float = 0) -> None:
         self._directory = directory
+        self._seconds = seconds
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self._port}"
-        nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+        nginx = None if seconds else shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
         self.name = "nginx" if nginx else "a small server on asyncio, since nginx is not installed"
         self._process = subprocess.Popen(self._nginx(nginx) if nginx else self._asyncio())
         self._wait()
@@ -95,7 +100,7 @@ class Server:
         return [nginx, "-p", str(self._directory), "-c", str(configuration), "-e", str(self._directory / "error.log")]
 
     def _asyncio(self) -> list[str]:
-        return [sys.executable, "-m", "tests.benchmarks.speed.server", str(self._port)]
+        return [sys.executable, "-m", "tests.benchmarks.speed.server", str(self._port), str(self._seconds)]
 
     def _wait(self) -> None:
         begun = time.monotonic()
@@ -124,8 +129,9 @@ class Server:
 class _Protocol(asyncio.Protocol):
     """Answers requests that come whole or in pieces, one after another."""
 
-    def __init__(self, answers: dict[bytes, bytes]) -> None:
+    def __init__(self, answers: dict[bytes, bytes], seconds: float) -> None:
         self._answers = answers
+        self._seconds = seconds
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -142,15 +148,19 @@ class _Protocol(asyncio.Protocol):
             target, self._received = self._received.split(b" ", 2)[1], self._received[size:]
             body = next((body for prefix, body in self._answers.items() if target.startswith(prefix)), b'{"data":[]}')
             head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-            self._transport.write(head + body)  # type: ignore[attr-defined]  # pyright: ignore
+            write: Callable[[bytes], None] = self._transport.write  # type: ignore[attr-defined]  # pyright: ignore
+            if self._seconds:
+                asyncio.get_running_loop().call_later(self._seconds, write, head + body)
+            else:
+                write(head + body)
 
 
-async def _serve(port: int) -> None:
+async def _serve(port: int, seconds: float) -> None:
     answers = {f"{path}/".encode(): answer for path, answer in larger_answers().items()}
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Protocol(answers), "127.0.0.1", port, backlog=1024)
+    server = await loop.create_server(lambda: _Protocol(answers, seconds), "127.0.0.1", port, backlog=1024)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2])))
