@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from langcache import LangCache, Request, Response
 
-_CALLS: Final = 200
+CALLS: Final = 200
 """How many calls a round has."""
 
-_ALIKE: Final = 5
+_ALIKE: Final = 7
 """How many clients are set up in the same way."""
 
 
@@ -58,6 +58,6 @@ def client_of(**arguments: Any) -> LangCache:
 def _round(client: LangCache) -> float:
     search = client.search
     begun = time.perf_counter()
-    for _ in range(_CALLS):
+    for _ in range(CALLS):
         search(prompt="How does semantic caching work?")
-    return (time.perf_counter() - begun) / _CALLS * 1e6
+    return (time.perf_counter() - begun) / CALLS * 1e6
