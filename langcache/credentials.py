@@ -6,14 +6,19 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Final, Union
 
 from .errors import ConfigurationError
 from .http import header_value_problem
 from .logs import WARN
-from .secret import Secret, SecretText, hidden, wrong_type
+from .secret import Secret, SecretText, hidden, revealed, wrong_type
 
 ApiKey = Union[str, SecretText]
+
+SCHEME: Final = "Bearer "
+"""The scheme with which a key is sent (RFC 6750, section 2.1)."""
+
+EMPTY: Final = "is empty"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,14 @@ class Credential:
             del expires_in_ms  # it may be the key, where the two were given in the wrong order
             raise ConfigurationError(f"expires_in_ms must be a number of 0 or more milliseconds, not {problem}")
         object.__setattr__(self, "expires_in_ms", expires_in_ms)
+
+
+def key_problem(key: ApiKey) -> str | None:
+    """Say why `key` is none that can be sent, as the rest of a sentence that does not show it; None where it can be."""
+    plain: object = revealed(key)
+    if isinstance(plain, str) and plain.strip().lower() in ("", SCHEME.strip().lower()):
+        return EMPTY
+    return header_value_problem(plain)
 
 
 def _milliseconds_problem(value: object) -> str | None:
@@ -108,11 +121,9 @@ class KeyFile:
         key = _decoded(self._path.read_bytes())
         if key is None:
             raise ValueError("it is not UTF-8")
-        if not key.get_secret_value():
-            raise ValueError("it is empty")
-        problem = header_value_problem(key.get_secret_value())
+        problem = key_problem(key)
         if problem is not None:
-            raise ValueError(f"the key in it {problem}")
+            raise ValueError("it is empty" if problem == EMPTY else f"the key in it {problem}")
         return key
 
     def _warn(self, reason: str) -> None:

@@ -8,9 +8,10 @@ import threading
 import time
 import warnings
 from collections.abc import Awaitable, Mapping
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import __version__, models
@@ -31,6 +32,7 @@ from .config import (
     seconds,
 )
 from .errors import ClientClosedError, ConfigurationError, PluginError, describe, raise_for_status
+from .governance.discovery import BUILT_IN_TRANSPORTS
 from .governance.explanation import Sender, explain
 from .governance.members import Member
 from .governance.registry import checked_middleware
@@ -128,17 +130,18 @@ class Pipeline:
             operation.model  # noqa: B018 - it loads
 
     async def load_async(self) -> None:
-        """The same, and open the transport for async calls; the event loop goes on meanwhile."""
+        """The same, and open the transport for async calls; the event loop goes on while its library is imported."""
         await self._load_async(*OPERATIONS)
 
     async def _load_async(self, *operations: Operation[Any]) -> AsyncTransport:
-        def load() -> AsyncTransport:
-            transport = self._transports.asynchronous()
+        def load() -> None:
+            self._transports.load_async()
             for operation in operations:
                 operation.model  # noqa: B018 - it loads
-            return transport
 
-        return await result_of_async(once_in_thread(load), None)
+        self._transports.require_open()
+        await result_of_async(once_in_thread(load), None)
+        return self._transports.asynchronous()  # here, where the hooks of plugins have the running event loop
 
     def statistics(self) -> models.Statistics:
         """Return what became of the calls so far."""
@@ -348,6 +351,13 @@ class Transports:
         """Return the transport for async calls, where it is open already."""
         self.require_open()
         return self._async
+
+    def load_async(self) -> None:
+        """Import what the native transport for async calls needs, where that will be opened; this opens nothing."""
+        name = NATIVE_ASYNC_TRANSPORT if self._is_default else self._name
+        if self._async is None and name == NATIVE_ASYNC_TRANSPORT:
+            with suppress(ImportError):  # what is not installed is told of when it is opened
+                import_module(f"{BUILT_IN_TRANSPORTS[name]}.transport")
 
     def asynchronous(self) -> AsyncTransport:
         """Return the transport for async calls; it is built by the first one, because many programs make none."""

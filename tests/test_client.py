@@ -743,8 +743,8 @@ def test_what_opening_the_async_transport_takes_counts_for_the_deadline_of_the_f
 
 
 @pytest.mark.parametrize("enters", [True, False])
-def test_the_async_transport_is_opened_in_a_thread_once(enters: bool) -> None:
-    """So that the event loop goes on meanwhile; ``async with`` opens it before the first call."""
+def test_the_async_transport_is_opened_once_in_the_event_loop(enters: bool) -> None:
+    """So that the hook of a plugin has the running loop; ``async with`` opens it before the first call."""
     plugin = Opening()
     client = LangCache("http://cache.example", "k", "c", transport="x", plugins=[plugin])
 
@@ -757,8 +757,35 @@ def test_the_async_transport_is_opened_in_a_thread_once(enters: bool) -> None:
 
     asyncio.run(main())
     [(_, thread)] = plugin.opened
-    assert thread != threading.get_ident()
+    assert thread == threading.get_ident()
     assert len(plugin.asynchronous.sent) == 5
+
+
+def test_the_event_loop_goes_on_while_the_async_transports_library_is_imported() -> None:
+    """It takes a tenth of a second."""
+    program = """
+    import asyncio, importlib, sys, threading
+    from langcache import LangCache
+
+    seen = []
+
+    class Importing:
+        def find_spec(self, name, path=None, target=None):
+            if name in ("aiohttp", "pydantic"):
+                seen.append((name, threading.current_thread() is threading.main_thread()))
+
+    sys.meta_path.insert(0, Importing())
+
+    async def main():
+        client = LangCache("http://127.0.0.1:9", "k", "c", timeout_ms=2_000)
+        await client.search_async(prompt="p", on_failure="miss")
+        await client.aclose()
+
+    asyncio.run(main())
+    print(sorted(seen))
+    """
+    out, _ = output_of(program)
+    assert out.strip() == "[('aiohttp', False), ('pydantic', False)]"
 
 
 def test_with_loads_the_models_before_the_first_call() -> None:

@@ -225,6 +225,10 @@ def not_text(path: Path) -> None:
     path.write_bytes(b"s3cret\xff")
 
 
+def the_scheme_alone(path: Path) -> None:
+    path.write_text("Bearer \n")
+
+
 def nul(path: Path) -> None:
     path.write_bytes(b"s3cret\0\0\0")
 
@@ -259,6 +263,7 @@ unusable = pytest.mark.parametrize(
     [
         (missing, "No such file or directory"),
         (empty, "it is empty"),
+        (the_scheme_alone, "it is empty"),
         (not_text, "it is not UTF-8"),
         (nul, "the key in it contains U+0000 at position 6, which HTTP headers cannot carry"),
         (two_lines, "the key in it contains a line break at position 6 of 17; strip it"),

@@ -17,16 +17,14 @@ from functools import partial
 from typing import Any
 
 from ..config import Settings, api_key_from_environment
-from ..credentials import ApiKey, KeyProvider
+from ..credentials import EMPTY, SCHEME, ApiKey, KeyProvider, key_problem
 from ..errors import AuthenticationError, ConfigurationError, describe
 from ..hookspecs import hookimpl
-from ..http import Headers, Request, Response, header_value_problem
+from ..http import Headers, Request, Response
 from ..processes import PerProcess
 from ..secret import Secret, revealed
 from ..steps import Middleware, Next, Steps
 from .keys import Key, Keys
-
-_SCHEME = "Bearer "
 
 
 class BearerAuth:
@@ -113,12 +111,10 @@ def authorization(key: ApiKey) -> str:
 def _header(key: ApiKey) -> tuple[str, str | None]:
     """Return the header, or "" and the problem: a function that raises would hold the key in its frame."""
     plain: Any = revealed(key)
-    if isinstance(plain, str) and plain.strip().lower() in ("", _SCHEME.strip().lower()):
-        return "", "is empty; give LangCache(api_key=...) or set LANGCACHE_API_KEY"
-    problem = header_value_problem(plain)
+    problem = key_problem(key)
     if problem is not None:
-        return "", problem
-    return (plain if plain.lower().startswith(_SCHEME.lower()) else _SCHEME + plain), None
+        return "", f"{problem}; give LangCache(api_key=...) or set LANGCACHE_API_KEY" if problem == EMPTY else problem
+    return (plain if plain.lower().startswith(SCHEME.lower()) else SCHEME + plain), None
 
 
 @hookimpl

@@ -63,7 +63,8 @@ class Retry:
             except LangCacheError as error:
                 delay = self._delay(schedule, error, request, previous, start)
                 if delay is None:
-                    previous.tell(error, previous.count + 1, self._clock() - start)
+                    begun = not isinstance(error, DeadlineExceeded) or error.begun
+                    previous.tell(error, previous.count + begun, self._clock() - start)
                     raise
                 previous.append(error)
                 self._tell_repetition(request, error, previous.count, delay)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sized
 from functools import lru_cache
 from http import HTTPStatus
+from types import FunctionType
 
 import aiohttp
 from aiohttp.http import RawResponseMessage
@@ -39,8 +40,8 @@ LONGEST_LINE = 65_536  # bytes
 _MOST_HEADERS = 100
 
 _REQUEST = vars(aiohttp.ClientSession)["_request"]
-_CODE = getattr(_REQUEST, "__code__", None)  # tests may have replaced it already
-_IS_AIOHTTPS_OWN = getattr(_CODE, "co_filename", None) == aiohttp.client.__file__
+# It may have been replaced already, or wrapped by something that shows the attributes of what it wraps.
+_IS_AIOHTTPS_OWN = type(_REQUEST) is FunctionType and _REQUEST.__code__.co_filename == aiohttp.client.__file__
 
 
 class Answer(aiohttp.ClientResponse):

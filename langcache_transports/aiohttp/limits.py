@@ -38,24 +38,33 @@ class Limits:
         self._over = 0
         """How many of those are."""
         self._timer: asyncio.TimerHandle | None = None
+        self._alone: set[Limit] = set()
+        """Those that are not in order: they have a timer of their own, or none."""
 
-    def within(self, seconds: float) -> Limit:
-        """Return a context that cancels the task after that many seconds, and raises asyncio.TimeoutError then."""
-        return Limit(self, self._loop.time() + seconds)
+    def within(self, seconds: float | None) -> Limit:
+        """Return a context that cancels the task after that many seconds, and raises asyncio.TimeoutError then.
+
+        With None it does so only where the exchanges of the loop are ended.
+        """
+        return Limit(self, None if seconds is None else self._loop.time() + seconds)
 
     def add(self, limit: Limit) -> None:
         """Begin to watch `limit`."""
-        if self._waiting and limit.when < self._waiting[-1].when:  # it overtakes others, and has a timer of its own
-            limit.timer = self._loop.call_at(limit.when, limit.expire)
+        when, waiting = limit.when, self._waiting
+        if when is None or (waiting and when < (waiting[-1].when or 0)):
+            self._alone.add(limit)
+            limit.timer = None if when is None else self._loop.call_at(when, limit.expire)
             return
-        self._waiting.append(limit)
+        waiting.append(limit)
         if self._timer is None:
-            self._timer = self._loop.call_at(limit.when, self._ring)
+            self._timer = self._loop.call_at(when, self._ring)
 
     def remove(self, limit: Limit) -> None:
         """Watch `limit` no longer."""
-        if limit.timer is not None:
-            limit.timer.cancel()
+        if limit in self._alone:
+            self._alone.discard(limit)
+            if limit.timer is not None:
+                limit.timer.cancel()
             return
         self._over += 1
         waiting = self._waiting
@@ -66,15 +75,22 @@ class Limits:
             self._waiting = deque(each for each in waiting if not each.is_over)
             self._over = 0
 
+    def expire(self) -> None:
+        """End all that goes on, now: the time of those that wait for a connection would be up for nobody otherwise."""
+        for limit in [*self._waiting, *self._alone]:
+            if not limit.is_over:
+                limit.expire()
+
     def end(self) -> None:
         """Leave no timer in the loop."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def _ring(self) -> None:
         self._timer = None
         now = self._loop.time()
-        while self._waiting and (self._waiting[0].is_over or self._waiting[0].when <= now):
+        while self._waiting and (self._waiting[0].is_over or (self._waiting[0].when or 0) <= now):
             limit = self._waiting.popleft()
             if limit.is_over:
                 self._over -= 1
@@ -82,7 +98,7 @@ class Limits:
                 limit.is_listed = False
                 limit.expire()
         if self._waiting:
-            self._timer = self._loop.call_at(self._waiting[0].when, self._ring)
+            self._timer = self._loop.call_at(self._waiting[0].when or now, self._ring)
 
 
 class Limit:
@@ -90,7 +106,7 @@ class Limit:
 
     __slots__ = ("_cancelling", "_has_expired", "_limits", "_task", "is_listed", "is_over", "timer", "when")
 
-    def __init__(self, limits: Limits, when: float) -> None:
+    def __init__(self, limits: Limits, when: float | None) -> None:
         self._limits = limits
         self.when = when
         self.timer: asyncio.TimerHandle | None = None
@@ -110,9 +126,10 @@ class Limit:
         return self
 
     def expire(self) -> None:
-        """Cancel the task."""
-        self._has_expired = True
-        self._task.cancel()
+        """Cancel the task, once."""
+        if not self._has_expired:
+            self._has_expired = True
+            self._task.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

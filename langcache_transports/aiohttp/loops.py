@@ -55,6 +55,7 @@ class Home:
     def shut(self) -> None:
         """Close the connections, in the loop's thread; asyncio carries it out in the loop's next turns."""
         self.connector.shut()
+        self.limits.expire()
         self._end()
 
     def _end(self) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import math
 import sys
 from base64 import b64encode
-from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -31,7 +30,6 @@ _ADDED_BY_AIOHTTP = CIMultiDict((name, None) for name in ("Accept", "Accept-Enco
 _PROXY_AUTHENTICATION_REQUIRED = 407
 _LARGE = 1_000_000  # bytes; larger ones are written in pieces, and aiohttp warns where they are not
 _SHORTEST = 0.001  # seconds; what has no time at all would not even begin
-_NO_LIMIT: AbstractContextManager[object] = nullcontext()
 
 
 Answered = tuple[aiohttp.ClientResponse, bytes]
@@ -97,7 +95,7 @@ class AiohttpTransport:
         exchange = Exchange()
         send = self._by_session if proxy or not may_be_direct(home.session, request, url) else self._directly
         try:
-            with _NO_LIMIT if request.timeout is None else home.limits.within(max(request.timeout, _SHORTEST)):
+            with home.limits.within(None if request.timeout is None else max(request.timeout, _SHORTEST)):
                 done: Answered | None = None
                 try:
                     done = await send(home, request, url, exchange)
@@ -108,6 +106,9 @@ class AiohttpTransport:
                     self._require_open()  # it may be this that closed the connection
                     exchange.again()
                     done = await send(home, request, url, exchange)
+        except asyncio.CancelledError as error:
+            forget(error)  # the frames below hold what is sent, with the key
+            raise
         except errors.RequestError as error:
             raise translated(error, request, exchange, self._options.tls) from error
         except errors.LangCacheError as error:

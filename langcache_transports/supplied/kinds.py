@@ -113,7 +113,7 @@ def _by_place(error: BaseException) -> type[errors.LangCacheError] | None:
 
     The same from a hook of the caller's is the caller's own, and passes.
     """
-    if not isinstance(error, (OSError, ValueError)) or not _is_raised_by_library(error):
+    if not isinstance(error, (OSError, ValueError, LookupError)) or not _is_raised_by_library(error):
         return None
     if _is_of_tls(error):
         return errors.ReadError

@@ -72,7 +72,9 @@ class Translated:
 
 def _is_of_header(error: Exception, request: Request) -> bool:
     """Say whether `error` is a library's word for a header that cannot be sent."""
-    if isinstance(error, ValueError):  # urllib3 has an InvalidHeader too, of answers, which is none
+    if isinstance(error, ValueError):  # urllib3 has an InvalidHeader too, of answers, which requests wraps in its own
+        if any(type(each).__module__.startswith("urllib3") for each in (*error.args, error.__context__)):
+            return False
         return type(error).__name__ == "InvalidHeader" or headers_problem(request.headers) is not None
     return type(error).__name__ == "LocalProtocolError" and "header" in str(error)
 

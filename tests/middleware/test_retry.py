@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from langcache import BackoffStrategy, Request, Response, RetryConfig, send
 from langcache.errors import (
     ConnectError,
+    DeadlineExceeded,
     DecodingError,
     LangCacheError,
     ReadTimeout,
@@ -240,3 +241,14 @@ def test_a_wait_is_never_negative_and_never_longer_than_the_longest(
     steps = steps_of(config, uniform=lambda low, high: low + fraction * (high - low))
     error = failure(503)
     assert all(0 <= wait <= longest / 1000 for wait in waits(steps, error, 1_500))
+
+
+@pytest.mark.parametrize(("begun", "attempts"), [(False, 0), (True, 1)])
+def test_a_deadline_that_is_over_before_an_attempt_is_none(begun: bool, attempts: int) -> None:
+    error = DeadlineExceeded("over", "send")
+    error.begun = begun
+    steps = Retry(None)(Request("POST", "http://cache.example"), send)
+    next(steps)
+    with pytest.raises(DeadlineExceeded):
+        steps.throw(error)
+    assert error.attempts == attempts

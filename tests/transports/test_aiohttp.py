@@ -1049,22 +1049,42 @@ def test_what_stands_in_for_the_requests_of_sessions_does_so_for_ours(monkeypatc
     run(work)
 
 
-def test_what_stood_in_before_the_transport_was_loaded_does_so_too() -> None:
+_MOCK = "mock.AsyncMock(side_effect=LookupError('stand-in'))"
+_WRAPPER = "Wrapper(aiohttp.ClientSession._request)"
+
+
+@pytest.mark.parametrize("stand_in", [_MOCK, _WRAPPER], ids=["a mock", "a wrapper"])
+def test_what_stood_in_before_the_transport_was_loaded_does_so_too(stand_in: str) -> None:
+    """Also where it shows the attributes of what it wraps, as tracers do."""
     code = """
 import asyncio, aiohttp
 from unittest import mock
+
+class Wrapper:
+    def __init__(self, wrapped):
+        self.__wrapped__ = wrapped
+
+    def __getattr__(self, name):
+        return getattr(self.__wrapped__, name)
+
+    def __get__(self, instance, owner):
+        return self
+
+    async def __call__(self, *arguments, **keywords):
+        raise LookupError("stand-in")
 
 async def main():
     from langcache_transports.aiohttp.transport import AiohttpTransport
     from langcache import Request, TransportOptions
     await AiohttpTransport(TransportOptions()).send(Request("GET", "http://cache.invalid/", timeout=5))
 
-with mock.patch.object(aiohttp.ClientSession, "_request", mock.AsyncMock(side_effect=LookupError("stand-in"))):
+with mock.patch.object(aiohttp.ClientSession, "_request", STAND_IN):
     try:
         asyncio.run(main())
     except LookupError as error:
         print(error)
 """
+    code = code.replace("STAND_IN", stand_in)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "stand-in"
 

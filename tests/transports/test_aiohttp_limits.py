@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import socket
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from langcache import LangCache, errors
 from langcache_transports.aiohttp.limits import Limits
 
 
@@ -128,3 +131,42 @@ def test_without_a_task_it_is_refused() -> None:
     loop.run_forever()
     loop.close()
     assert "not run by a task" in str(raised[0])
+
+
+def test_all_that_goes_on_can_be_ended_at_once() -> None:
+    """In order or not, and what has no limit too."""
+
+    async def main() -> list[bool]:
+        limits = Limits(asyncio.get_running_loop())
+
+        async def work(seconds: float | None) -> bool:
+            try:
+                with limits.within(seconds):
+                    await asyncio.sleep(10)
+            except asyncio.TimeoutError:
+                return True
+            return False
+
+        tasks = [asyncio.ensure_future(work(seconds)) for seconds in (9, None, 10, 8)]
+        await asyncio.sleep(0)
+        limits.expire()
+        limits.expire()
+        return await asyncio.gather(*tasks)
+
+    assert in_loop(main()) == [True] * 4
+
+
+@pytest.mark.parametrize("timeout_ms", [0, 60_000])
+def test_a_call_that_is_still_connecting_ends_when_its_client_is_closed(timeout_ms: float) -> None:
+    """Here the server says nothing in the handshake."""
+
+    async def main(port: int) -> None:
+        client = LangCache(f"https://127.0.0.1:{port}", "k", "c", timeout_ms=timeout_ms, async_transport="aiohttp")
+        call = asyncio.ensure_future(client.search_async(prompt="p"))
+        await asyncio.to_thread(select.select, [listening], [], [], 5)  # until it connects
+        await client.aclose()
+        with pytest.raises(errors.ClientClosedError):
+            await asyncio.wait_for(call, 5)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        asyncio.run(main(listening.getsockname()[1]))

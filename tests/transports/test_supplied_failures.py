@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 import requests
+import requests.auth
 
-from langcache import RetryPolicy, errors
+from langcache import LangCache, RetryPolicy, errors
 from langcache_transports.testing import Certificates, Connection, Conversation, FaultServer, faults
 from langcache_transports.testing.broken_tls import breaking_tls
 from tests.transports.supplying import MAKERS, call, every_library, secured, through
@@ -217,3 +218,26 @@ def test_errors_of_python_that_a_hook_raises_pass(kind: str) -> None:
 
     with FaultServer(faults.OK) as server, pytest.raises(ValueError, match="no number"):
         call(kind, server.url, prepare=refuse)
+
+
+@every_library
+@pytest.mark.parametrize("lengths", ["Content-Length: 5\r\nContent-Length: 11", "Content-Length: 5, 11"])
+def test_an_answer_with_two_lengths_is_the_servers_mistake(kind: str, lengths: str) -> None:
+    """Some libraries say of it what they say of a request's header that cannot be sent."""
+    answer = f'HTTP/1.1 200 OK\r\n{lengths}\r\n\r\n{{"data":[]}}'.encode()
+    with FaultServer(faults.answer(answer)) as server:
+        assert call(kind, server.url, settings=OPEN).data == []
+
+
+@pytest.mark.parametrize("realm", ["Digest realm=", 'Digest realm="r"'])
+@pytest.mark.parametrize("client", ["requests", "httpx"])
+def test_a_challenge_that_is_none_is_the_servers_mistake(client: str, realm: str) -> None:
+    """The library's own authentication stumbles over it."""
+    session: Any = requests.Session() if client == "requests" else httpx.Client(auth=httpx.DigestAuth("u", "p"))
+    if client == "requests":
+        session.auth = requests.auth.HTTPDigestAuth("u", "p")
+    challenge = faults.response(b"{}", status="401 Unauthorized", headers=[("WWW-Authenticate", realm)])
+    with FaultServer(faults.answer(challenge)) as server, session:
+        cache = LangCache(server.url, cache_id="c", client=session, trust_env=False)
+        with pytest.raises(errors.LangCacheError):
+            cache.search(prompt="p")

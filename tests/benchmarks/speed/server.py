@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 COUNTS = (100, 1_000)
@@ -135,7 +136,8 @@ class _Protocol(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        given: Any = transport
+        self._write: Callable[[bytes], None] = given.write
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -148,7 +150,7 @@ class _Protocol(asyncio.Protocol):
             target, self._received = self._received.split(b" ", 2)[1], self._received[size:]
             body = next((body for prefix, body in self._answers.items() if target.startswith(prefix)), b'{"data":[]}')
             head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-            write: Callable[[bytes], None] = self._transport.write  # type: ignore[attr-defined]  # pyright: ignore
+            write = self._write
             if self._seconds:
                 asyncio.get_running_loop().call_later(self._seconds, write, head + body)
             else:
