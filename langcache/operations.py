@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from urllib.parse import quote
 from . import models
 from .errors import ConfigurationError, ResponseValidationError
 from .http import NO_HEADERS, NO_OPTIONS, Headers, Request, Response
+from .lazy import CachedProperty
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -32,7 +32,7 @@ class Target:
     cache_id: str
     headers: Headers = NO_HEADERS
 
-    @cached_property
+    @CachedProperty
     def prepared(self) -> dict[str, tuple[object, str, Headers]]:
         """What operations prepared for all of their requests, by the operation's name."""
         return {}
@@ -57,7 +57,7 @@ class Operation(Generic[Result]):
     substitute: Callable[[Request], bytes] | None = None
     """Makes the body of the answer that stands for none, where a program is to go on without the service."""
 
-    @cached_property
+    @CachedProperty
     def model(self) -> type[BaseModel]:
         """The model of the arguments; it loads on first use, as all models do."""
         return self.arguments()
@@ -67,21 +67,21 @@ class Operation(Generic[Result]):
         """Whether the model of the arguments is loaded, and pydantic with it."""
         return "model" in vars(self)
 
-    @cached_property
+    @CachedProperty
     def path_arguments(self) -> frozenset[str]:
         """The names of the arguments that are part of the path."""
         return frozenset(name for _, name, _, _ in Formatter().parse(self.path) if name) - {"cache_id"}
 
-    @cached_property
+    @CachedProperty
     def _not_in_body(self) -> set[str] | None:
         return set(self.path_arguments) or None
 
-    @cached_property
+    @CachedProperty
     def has_body(self) -> bool:
         """Whether the request has a JSON body."""
         return not self.model.model_fields.keys() <= self.path_arguments
 
-    @cached_property
+    @CachedProperty
     def headers(self) -> Mapping[str, str]:
         """The headers that the operation's own form asks for."""
         sends = {"Content-Type": "application/json"} if self.has_body else {}

@@ -1,14 +1,17 @@
-"""What a package offers loads when it is asked for, and not before."""
+"""What a package offers loads when it is asked for, and not before, and what is worked out on first use is kept."""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from langcache.lazy import loader
+from langcache.lazy import CachedProperty, loader
 from tests.transports.programs import output_of
 
 PACKAGE = {
@@ -63,3 +66,86 @@ def test_a_client_is_made_without_pydantic() -> None:
     """
     out, _ = output_of(program)
     assert out.split("\n")[:2] == ["", "True"]
+
+
+@dataclass(frozen=True)
+class Words:
+    text: str
+
+    @CachedProperty
+    def each(self) -> list[str]:
+        """The words."""
+        return self.text.split()
+
+
+def test_what_is_worked_out_is_kept_by_its_instance() -> None:
+    """Of a frozen dataclass too, whose equality it does not change."""
+    first, second = Words("a b"), Words("a b")
+    assert first.each == ["a", "b"]
+    assert first.each is first.each is vars(first)["each"]
+    assert "each" not in vars(second)
+    assert second.each is not first.each
+    assert first == second
+    assert Words.each.__doc__ == "The words."
+
+
+def test_threads_that_come_at_the_same_time_get_the_same() -> None:
+    at_once = threading.Barrier(8)
+
+    class Slow:
+        @CachedProperty
+        def thing(self) -> object:
+            at_once.wait(30)
+            return object()
+
+    slow, got = Slow(), list[object]()
+    threads = [threading.Thread(target=lambda: got.append(slow.thing)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 8
+    assert set(got) == {slow.thing}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this operating system does not fork")
+def test_a_child_that_is_forked_while_a_thread_works_something_out_does_not_wait_for_it() -> None:
+    """Neither for the models of an operation, nor for the routes of the embedded data plane."""
+    program = """
+import os, signal, threading
+from dataclasses import replace
+from langcache.operations import SEARCH
+from langcache_transports.embedded.routes import Route
+
+inside, go_on = threading.Event(), threading.Event()
+
+class Path(str):
+    def strip(self, *characters):
+        inside.set()
+        go_on.wait(30)
+        return str.strip(self, *characters)
+
+def arguments():
+    inside.set()
+    go_on.wait(30)
+    return SEARCH.arguments()
+
+for busy, free, name in (
+    (replace(SEARCH, arguments=arguments), replace(SEARCH), "model"),
+    (Route("GET", Path("/a"), None), Route("GET", "/b", None), "segments"),
+):
+    inside.clear()
+    go_on.clear()
+    thread = threading.Thread(target=getattr, args=(busy, name))
+    thread.start()
+    inside.wait(30)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        getattr(free, name)
+        os._exit(0)
+    print(os.waitpid(child, 0)[1])
+    go_on.set()
+    thread.join()
+"""
+    assert output_of(program) == ("0\n0\n", "")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from urllib.parse import unquote
 
 from langcache.http import Request, Response
+from langcache.lazy import CachedProperty
 
 from .problems import method_not_allowed, not_found
 
@@ -29,7 +29,7 @@ class Route:
     path: str
     handler: Handler
 
-    @cached_property
+    @CachedProperty
     def segments(self) -> Sequence[str]:
         """The segments of the route's own path."""
         return self.path.strip("/").split("/")
