@@ -15,13 +15,15 @@ from typing import Any, TypeVar, cast, overload
 
 T = TypeVar("T")
 
-_SECRET_NAME = re.compile("auth|bearer|cookie|credential|jwt|key|pass|pwd|salt|secret|signature|token", re.IGNORECASE)
-_SECRET_WORD = re.compile("(?<![A-Za-z])(pin|PIN)(?![a-z])|(?<![A-Z])P(in|IN)(?![a-z])")  # but no "mapping"
+_SECRET_NAME = re.compile(
+    "auth|bearer|cookie|credential|jwt|key|pass|pwd|salt|secret|session|signature|token", re.IGNORECASE
+)
+_SECRET_WORD = re.compile("(?<![A-Za-z])(pin|PIN|pw|PW)(?![a-z])|(?<![A-Z])P(in|IN|w|W)(?![a-z])")  # but no "mapping"
 _QUERY = re.compile("[?#].*", re.DOTALL)
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*:)?//")
 # RFC 3986, section 3.2.2 and 3.2.3: what is before a colon that no port follows may be a user's name.
 _HOST = re.compile(r"([^:]*|\[.*\])(:[0-9]*)?")
-_PASSWORD = re.compile(":[^/]*@")  # behind one slash too many, user information looks like a path
+_PASSWORD = re.compile(":[^/:]*@")  # behind one slash too many, user information looks like a path
 # The encodings of text; Python's own ones besides, such as unicode_escape, are not for strangers to choose.
 _TEXT = re.compile("(utf|iso|latin|ascii|us-ascii|windows|cp|shift|sjis|euc|gb|big5|koi8|mac)", re.IGNORECASE)
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Final, cast
 
@@ -20,8 +20,12 @@ _HIDDEN: Final = "***"
 _LONGEST: Final = 400
 """How many characters of one value are shown at the most."""
 
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s,;|\"'<>]*")
-_NAMED: Final = re.compile(r"(?<![/\w.@-])([\w.-]+)[\"']?\s*[=:]")
+# Of a longer scheme the end is found, which does as well; without a bound a text of letters would take long.
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://[^\s,;|\"'<>]*")
+# A name with "=" or ":" behind it, unless it is the host of a URL, with its port; or the option of a command.
+_NAMED: Final = re.compile(
+    r"(?<![\w.-])(?:(-[\w.-]+)[\"']?[\s,]\s*|(?!(?<=://)[\w.-]+:\d{1,5}\b)([\w.-]+)[\"']?\s*[=:])"
+)
 _CREDENTIAL: Final = re.compile(r"\b(bearer)\s+\S+|\b(basic)\s+[a-z0-9+/]{8,}=*", re.IGNORECASE)
 
 
@@ -62,26 +66,32 @@ def _with_names(value: object, items: Iterable[tuple[str, object]]) -> str:
     return f"{type(value).__name__}({', '.join(f'{name}={shown(item, name)}' for name, item in items)})"
 
 
-def _items(items: list[object]) -> Iterable[str]:
-    """Return what is in a list; of two things that may be a name and its value, the second is shown as such."""
-    first = items[0] if len(items) == 2 else None
-    if isinstance(first, str):
-        return shown(first), shown(items[1], first)
-    return map(shown, items)
+def _items(items: list[object]) -> Iterator[str]:
+    """Return what is in a list; what stands behind a text may be the value of what the text names."""
+    before: object = None
+    for item in items:
+        yield shown(item, str(before) if isinstance(before, (str, bytes)) else "")
+        before = item
 
 
 def masked(text: str) -> str:
     """Return `text` without what may be a secret.
 
-    These are the user information and the queries of URLs, what stands before an @, what follows the name of a secret
-    ("password=..."), and credentials of HTTP ("Bearer ...").
+    These are the user information and the queries of URLs, what follows the name of a secret ("password=...",
+    "--password ..."), what stands before an @, and credentials of HTTP ("Bearer ...").
     """
     text = _URL.sub(lambda url: display_url(url.group()), text)
+    # The names first: a secret may have an @ in it, before which its name would be hidden, and its end shown.
+    text = _without_named(text)
     if "@" in text:
         text = f"{_HIDDEN}@{text.rpartition('@')[2]}"
-    text = _CREDENTIAL.sub(lambda found: f"{found[1] or found[2]} {_HIDDEN}", text)
+    return _CREDENTIAL.sub(lambda found: f"{found[1] or found[2]} {_HIDDEN}", text)
+
+
+def _without_named(text: str) -> str:
     for named in _NAMED.finditer(text):
-        if is_secret_name(named[1]) or named[1] == "input_value":  # which is what pydantic quotes
+        name = named[1] or named[2]
+        if is_secret_name(name) or name == "input_value":  # which is what pydantic quotes
             return f"{text[: named.end()]}{_HIDDEN}"
     return text
 
