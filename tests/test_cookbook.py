@@ -83,6 +83,12 @@ def client_with(plugins: list[FunctionPlugin], transport: FakeTransport, innermo
 
 PLACES = list(calls_with(""))
 
+# Of each kind of what is not seen: formats, controls, marks, fillers, blanks, variation selectors.
+UNSEEN = [
+    *("\u200b", "\u00ad", "\x00", "\x1c", "\x7f", "\u034f", "\u115f", "\u1160", "\u180b", "\u180f", "\u2800"),
+    *("\u3164", "\ufe00", "\ufe0f", "\uffa0", "\U000e0041", "\U000e0100", "\U000e01ef"),
+]
+
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(
@@ -94,6 +100,19 @@ def test_the_policy_stops_a_forbidden_text_wherever_it_is(policy: Recipe, place:
     with pytest.raises(policy["PolicyViolation"]):
         calls_with(text)[place](client)
     assert transport.requests == []
+
+
+@pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
+def test_what_is_not_seen_hides_nothing(policy: Recipe, redaction: Recipe, unseen: str) -> None:
+    assert policy["FORBIDDEN"].search(policy["as_read"](f"Pro{unseen}ject Blue{unseen}bird"))
+    for text in (f"ada{unseen}@example.com", f"ada@{unseen}exam{unseen}ple.com"):
+        assert redaction["redacted"](text) == "[email]"
+        assert redaction["pseudonym"](text) == redaction["pseudonym"]("ada@example.com")
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\n", "\r\n", "\v", "\f", "\x85", "\u00a0", "\u2028"], ids=ascii)
+def test_white_space_is_seen(policy: Recipe, space: str) -> None:
+    assert policy["FORBIDDEN"].search(policy["as_read"](f"project{space}bluebird"))
 
 
 @pytest.mark.parametrize("place", PLACES)
