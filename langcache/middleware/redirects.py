@@ -25,7 +25,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class FollowRedirects:
-    """Follows redirects within the origin, so that the key and the prompts reach nobody else; `clock` gives seconds."""
+    """Follows redirects within the origin, so that the key and the prompts reach nobody else; `clock` gives seconds.
+
+    Somebody outside, who sees one answer, is told each redirect that is followed: ``on_redirect`` of the request's
+    options is called with it.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -41,6 +45,9 @@ class FollowRedirects:
             url = _next_url(request, response)
             if url is None:
                 break
+            told = request.options.get("on_redirect")
+            if told is not None:
+                told(response)
             request = request.with_url(url)
             step = request
             if request.timeout is not None:

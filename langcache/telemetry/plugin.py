@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, cast
 
 from opentelemetry import metrics, propagate, trace
@@ -12,6 +13,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, TracerProvider
 
 from .. import __version__
+from ..errors import ConfigurationError
 from ..hookspecs import hookimpl
 from ..http import Request, Response, header_name_problem, header_value_problem
 from ..logs import WARN
@@ -101,8 +103,9 @@ class OpenTelemetry:
         call = request.options.get(_OPTION)
         if not isinstance(call, _Call):
             return (yield from call_next(request))
-        call.attempts, call.requests = request.options.get("attempt", 1), call.requests + 1
+        call.attempts = request.options.get("attempt", 1)
         begun, scope = self._clock(), Scope()
+        call.sent = begun
         try:
             scope.enter(without_instrumentors())
             response = yield from call_next(request)
@@ -130,7 +133,16 @@ class OpenTelemetry:
                 request = _carrying(request, context)
         except Exception as error:  # noqa: BLE001 - a sampler, a processor, a propagator
             self._warn_of(error)
-        return request.with_options(**{_OPTION: call})
+        return request.with_options(**{_OPTION: call, "on_redirect": partial(self._end_step, call, request)})
+
+    def _end_step(self, call: _Call, request: Request, response: Response) -> None:
+        """Measure a request whose answer is a redirect; another one of the same attempt follows it."""
+        try:
+            now = self._clock()
+            known = attributes.of_attempt(call.attempts, now - call.sent, response, None)
+            self._record_request(call, request, known, now)
+        except Exception as failure:  # noqa: BLE001 - a processor
+            self._warn_of(failure)
 
     def _end_attempt(
         self,
@@ -141,13 +153,18 @@ class OpenTelemetry:
         error: BaseException | None = None,
     ) -> None:
         try:
-            seconds = self._clock() - begun
-            known = attributes.of_attempt(call.attempts, seconds, response, error)
+            now = self._clock()
+            known = attributes.of_attempt(call.attempts, now - begun, response, error)
             if call.span.is_recording():
                 call.span.add_event("langcache.attempt", known)
-            self._instruments.record_request(request, known, seconds)
+            if not _was_refused(error):
+                self._record_request(call, request, known, now)
         except Exception as failure:  # noqa: BLE001 - a processor
             self._warn_of(failure)
+
+    def _record_request(self, call: _Call, request: Request, known: attributes.Attributes, now: float) -> None:
+        seconds, call.sent, call.requests = now - call.sent, now, call.requests + 1
+        self._instruments.record_request(request, known, seconds)
 
     def _end(self, call: _Call, response: object = None, error: BaseException | None = None) -> None:
         seconds = self._clock() - call.begun
@@ -198,7 +215,7 @@ class UnsendableHeaderError(ValueError):
 class _Call:
     """A call that is traced."""
 
-    __slots__ = ("attempts", "begun", "request", "requests", "scope", "span")
+    __slots__ = ("attempts", "begun", "request", "requests", "scope", "sent", "span")
 
     def __init__(self, request: Request, begun: float) -> None:
         self.request = request
@@ -208,7 +225,14 @@ class _Call:
         self.attempts = 0
         """The number of the last one."""
         self.requests = 0
-        """How many were sent, those among them that repeat an attempt with another key."""
+        """How many were sent, those among them that repeat an attempt with another key, or follow a redirect."""
+        self.sent = begun
+        """When the last one began."""
+
+
+def _was_refused(error: BaseException | None) -> bool:
+    """Say whether there was no request, because it cannot be sent as it is."""
+    return isinstance(error, ConfigurationError) and error.nothing_sent
 
 
 def _outcome(request: Request, response: object, error: BaseException | None) -> Outcome:

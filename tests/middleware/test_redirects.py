@@ -133,3 +133,17 @@ def test_a_client_asks_no_other_service(server: LocalServer) -> None:
     with LangCache(server.url, "k", "c") as client, pytest.raises(errors.APIError, match="which was not followed"):
         client.search(prompt="p")
     assert len(server.requests) == 1
+
+
+def test_each_redirect_that_is_followed_is_told_to_who_asks_for_it() -> None:
+    """In the order of the steps, and before the next one; the last answer is the one that is returned."""
+    told: list[Response] = []
+    moved, away = Response(307, {"Location": "/b"}), Response(307, {"Location": "https://other.example/"})
+    steps = FollowRedirects()(POST.with_options(on_redirect=told.append), send)
+    next(steps)
+    steps.send(moved)
+    assert told == [moved]
+    with pytest.raises(StopIteration) as ended:
+        steps.send(away)
+    assert ended.value.value is away
+    assert told == [moved]

@@ -110,6 +110,46 @@ def test_a_call_for_which_nothing_was_sent_is_no_request() -> None:
     ]
 
 
+def test_a_request_that_cannot_be_sent_is_none() -> None:
+    """Its attempt is told in the span all the same."""
+    collected = Collected()
+    lying = FunctionPlugin(before_attempt=lambda request: request.with_headers({"Content-Length": "3"}))
+    transport = FakeTransport([HIT])
+    cache = LangCache("https://cache.example", "k", "c1", transport=transport, plugins=[collected.plugin(), lying])
+    search(cache)
+    found = collected.metrics()
+    assert transport.requests == []
+    assert REQUESTS not in found
+    assert [attributes["error.type"] for attributes, _ in found[CALLS]] == ["langcache.errors.ConfigurationError"]
+    assert len(collected.span().events) == 1
+
+
+@pytest.mark.parametrize("last", [HIT, errors.ConnectError("down")])
+def test_a_redirect_that_is_followed_is_a_request_of_its_own(last: Any) -> None:
+    """Whatever comes of the next one; the attempt, which is an event, is both of them."""
+    ticks = iter([10.0, 10.1, 10.2, 10.4, 11.0])
+    collected = Collected()
+    plugin = collected.plugin(clock=lambda: next(ticks))
+    transport = FakeTransport([Response(307, {"Location": "/elsewhere"}), last])
+    search(LangCache("https://cache.example", "k", "c1", transport=transport, plugins=[plugin]))
+    assert len(transport.requests) == 2
+    ended = {"http.response.status_code": 200} if last is HIT else {"error.type": "langcache.errors.ConnectError"}
+    assert collected.metrics()[REQUESTS] == [
+        ({**SERIES, "http.response.status_code": 307}, (1, pytest.approx(0.1))),
+        ({**SERIES, **ended}, (1, pytest.approx(0.2))),
+    ]
+    [event] = collected.span().events
+    assert (event.attributes or {})["langcache.attempt.duration"] == pytest.approx(0.3)
+    assert attributes_of(collected.span())["http.request.resend_count"] == 1
+
+
+def test_a_redirect_that_is_not_followed_is_one_request() -> None:
+    collected = Collected()
+    search(cache_of(collected, Response(307, {"Location": "https://elsewhere.example/"})))
+    [(attributes, (count, _))] = collected.metrics()[REQUESTS]
+    assert (attributes["http.response.status_code"], count) == (307, 1)
+
+
 def test_what_is_asked_without_http_has_no_metric_of_http() -> None:
     collected = Collected()
     LangCache("embedded://", cache_id="c1", plugins=[collected.plugin()]).search(prompt="p")
