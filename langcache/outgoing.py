@@ -9,33 +9,33 @@ from __future__ import annotations
 from typing import Final
 
 from .errors import ConfigurationError
-from .http import FRAMING_HEADERS, Request, header_name_problem, header_value_problem, is_secret_name
+from .http import FRAMING_HEADERS, Request, header_name_problem, header_value_problem
 
 _MOST: Final = 64
-"""How many names and headers are remembered at the most; a program sends a dozen."""
+"""How many names are remembered at the most; a program sends a dozen."""
 
-# What was found good, so that it need not be looked at with every request. No credential is kept.
+_SAME: Final = frozenset({"accept", "content-type", "user-agent"})
+"""The headers, in lower case, whose values are remembered: any other may have a credential, or somebody's name."""
+
+# What was found good, so that it need not be looked at with every request.
 _good_names: set[str] = set()
-_good_headers: set[tuple[str, str]] = set()
+_good_values: dict[str, str] = {}
 
 
 def checked_request(request: Request) -> Request:
     """Return `request`; raises ConfigurationError where a header of it cannot be sent, or is the transport's own."""
-    for header in request.headers.pairs():
-        try:
-            if header in _good_headers:
+    for name, value in request.headers.pairs():
+        if type(value) is str and type(name) is str:  # no subclass, which may say that it is equal to another
+            if _good_values.get(name) == value:
                 continue
-        except TypeError:  # a value that is no string may not be fit to be looked for; the problem is told below
-            pass
-        name, value = header
-        # Most values are printable ASCII without white space at their ends, which is found out faster.
-        is_plain = type(value) is str and value.isascii() and value.isprintable() and value == value.strip()
-        if not is_plain or name not in _good_names:
-            problem = _problem(name, value)
-            if problem is not None:
-                del header, value, request  # the traceback holds this frame, and the value may be a credential
-                raise ConfigurationError(problem)
-            _remember(name, value)
+            # Most values are printable ASCII without white space at their ends, which is found out faster.
+            if name in _good_names and value.isascii() and value.isprintable() and value == value.strip():
+                continue
+        problem = _problem(name, value)
+        if problem is not None:
+            del value, request  # the traceback holds this frame, and the value may be a credential
+            raise ConfigurationError(problem)
+        _remember(name, value)
     return request
 
 
@@ -50,8 +50,8 @@ def _problem(name: str, value: object) -> str | None:
 
 
 def _remember(name: str, value: str) -> None:
-    """Remember a header that is good: the first that has its name, which is the same in most requests."""
-    if name not in _good_names and len(_good_names) < _MOST:
+    """Remember a header that is good: its name, and the first value of one that is the same in most requests."""
+    if type(name) is str and name not in _good_names and len(_good_names) < _MOST:
         _good_names.add(name)
-        if not is_secret_name(name):
-            _good_headers.add((name, value))
+        if type(value) is str and name.lower() in _SAME:
+            _good_values[name] = value
