@@ -101,14 +101,30 @@ def outside_of(users: Container[str], layers: Sequence[Layer]) -> list[Layer]:
     A middleware asks for it with an attribute ``stands_outside`` that is True, because it has to see what all others
     do, such as an audit. Several stay in their order.
     """
-
-    def asks(layer: Layer) -> bool:
-        return getattr(layer.middleware, "stands_outside", False) is True
-
-    places = (index for index, layer in enumerate(layers) if layer.plugin in users and not asks(layer))
-    first = next(places, len(layers))
+    first = _first_inside(users, layers)
     inside = layers[first:]
-    return [*layers[:first], *filter(asks, inside), *(layer for layer in inside if not asks(layer))]
+    return [*layers[:first], *filter(_asks, inside), *(layer for layer in inside if not _asks(layer))]
+
+
+def refuse_outside(users: Container[str], layers: Sequence[Layer]) -> None:
+    """Raise PluginError where something of the plugins `users` stands outside of a middleware that asks to see it."""
+    first = _first_inside(users, layers)
+    for layer in layers[first:]:
+        if _asks(layer):
+            raise PluginError(
+                f"order: {layers[first].plugin!r} stands outside of {layer.plugin!r}, which has to see what it does; "
+                "place it inside"
+            )
+
+
+def _asks(layer: Layer) -> bool:
+    return getattr(layer.middleware, "stands_outside", False) is True
+
+
+def _first_inside(users: Container[str], layers: Sequence[Layer]) -> int:
+    """Return the place of the first middleware of `users` that does not ask to stand outside, or the end."""
+    places = (index for index, layer in enumerate(layers) if layer.plugin in users and not _asks(layer))
+    return next(places, len(layers))
 
 
 def misplaced(move: Move, call: Sequence[Layer], attempt: Sequence[Layer]) -> PluginError:

@@ -23,7 +23,7 @@ from .members import (
     refuse_ambiguous,
     unknown,
 )
-from .ordering import Layer, Move, in_order, misplaced, outside_of
+from .ordering import Layer, Move, in_order, misplaced, outside_of, refuse_outside
 from .registry import COMPOSED_HOOK, HOOKS, MIDDLEWARE_HOOKS, Registry, ask, middleware_of
 
 
@@ -142,14 +142,20 @@ class Roster:
         return not isinstance(required, bool) and not required.isdisjoint((member.name, member.called))
 
     def stages(self, settings: Settings) -> Stages:
-        """Return the middleware, outermost first; it is made by this, so this is to be asked once."""
+        """Return the middleware, outermost first; it is made by this, so this is to be asked once.
+
+        Raises PluginError where the caller's order cannot be.
+        """
         stages = [list(self._stage(hook, settings)) for hook in MIDDLEWARE_HOOKS]
         # What failed in one stage is not to stand in the other.
         sound = [
             outside_of(self.members, [layer for layer in stage if not self._is_gone(layer.plugin)]) for stage in stages
         ]
         moves = [move for move in self._choice.order if self._has_place(move, sound)]
-        return Stages(*(in_order(stage, moves) for stage in sound))
+        ordered = [in_order(stage, moves) for stage in sound]
+        for stage in ordered:
+            refuse_outside(self.members, stage)
+        return Stages(*ordered)
 
     def _stage(self, hook: str, settings: Settings) -> Iterator[Layer]:
         for implementation in self.registry.implementations(hook):

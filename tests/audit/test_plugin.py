@@ -266,8 +266,16 @@ def test_a_middleware_of_the_users_is_recorded_whatever_it_does(kind: type, outc
 
 def test_a_client_in_which_something_is_to_stand_outside_of_the_audit_is_refused() -> None:
     made = Audit(Kept())
-    with pytest.raises(PluginError, match=r"answer.* stands outside of the audit, which would not record what it"):
+    with pytest.raises(PluginError, match=r"'Answering' stands outside of 'Audit', which has to see what it does"):
         client(made, Answering(), order={"Answering": "before:Audit"})
+    with pytest.raises(PluginError, match=r"'Answering' stands outside of 'Audit', which has to see what it does"):
+        client(
+            made,
+            Answering(),
+            order={"Answering": "before:Audit"},
+            required=["Audit"],
+            without=["Audit.langcache_composed"],
+        )
     client(made, Answering(), order={"Answering": "after:Audit"})
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from langcache import Next, Request, Response, Steps, hookimpl
 from langcache.errors import PluginError
-from langcache.governance.ordering import Layer, checked_order, in_order, outside_of
+from langcache.governance.ordering import Layer, checked_order, in_order, outside_of, refuse_outside
 from tests.conftest import Installed
 from tests.explained import attempt_stage, call_stage
 from tests.governance.stand_ins import Both, OnlyAttempts, OnlyCalls, made, offer, passing
@@ -79,6 +79,22 @@ def test_what_has_to_see_all_others_stands_outside_of_them_and_where_it_is_other
 
     layers = [Layer(name, Seeing() if name.isupper() else passing) for name in names]
     assert "".join(layer.plugin for layer in outside_of(set("abAB"), layers)) == result
+
+
+@pytest.mark.parametrize(("names", "wrong"), [("iABab", None), ("iAsBa", None), ("iaA", "a"), ("isAbBa", "b")])
+def test_an_order_that_has_something_outside_of_what_has_to_see_it_is_refused(names: str, wrong: str | None) -> None:
+    class Seeing:
+        stands_outside = True
+
+        def __call__(self, request: Request, call_next: Next) -> Steps[Response]:
+            return passing(request, call_next)
+
+    layers = [Layer(name, Seeing() if name.isupper() else passing) for name in names]
+    if wrong is None:
+        refuse_outside(set("abAB"), layers)
+        return
+    with pytest.raises(PluginError, match=f"order: '{wrong}' stands outside of '[AB]', which has to see what it does"):
+        refuse_outside(set("abAB"), layers)
 
 
 def test_all_middleware_of_a_plugin_is_moved_and_all_of_it_is_stood_beside() -> None:
