@@ -218,9 +218,21 @@ class HeadFile:
         found = None if last is None else self._genuine(last)
         if kept is None:
             return self._without_head(found)
-        if found is not None and found.seq >= kept.head.seq:
+        if found is not None and found.seq > kept.head.seq and self._is_behind(kept.head):
             return Head(found.seq, found.hash, kept.head.chain)
-        return kept.head  # where records behind it are gone, the chain shows it
+        return kept.head  # where records behind it are gone, or are another chain's, the chain shows it
+
+    def _is_behind(self, head: Head) -> bool:
+        """Say whether the file has the record `head`, or begins with the one behind it: it is no other chain's."""
+        with self._path.open("rb") as lines:
+            for line in lines:
+                link = self._genuine(line.removesuffix(b"\n"))
+                if link is not None and (
+                    (link.seq, link.hash) == (head.seq, head.hash)
+                    or (link.seq - 1, link.previous) == (head.seq, head.hash)
+                ):
+                    return True
+        return False
 
     def _without_head(self, found: Link | None) -> Head:
         if found is None:

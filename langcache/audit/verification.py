@@ -74,7 +74,7 @@ def verify(
     origin = written_to(last)
     # Before the lines: what is appended meanwhile is behind it.
     found = _find_head(followed(origin), chain, is_end=origin == last)
-    verifier = Verifier(chain, after, None if found.kept is None else found.kept.begin)
+    verifier = Verifier(chain, after, found.kept)
     for path in paths:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
@@ -125,10 +125,12 @@ class _Gap:
 class Verifier:
     """Reads lines one by one, in their order; it keeps no more of them than what is wrong."""
 
-    def __init__(self, chain: Chain, after: str | None = None, begin: Head | None = None) -> None:
+    def __init__(self, chain: Chain, after: str | None = None, kept: Kept | None = None) -> None:
         self._chain = chain
         self._after = after
-        self._begin = begin
+        self._begin = None if kept is None else kept.begin
+        self._known = {} if kept is None else {head.seq: head for head in (kept.begin, kept.head) if head is not None}
+        """Records of which the head says what their hashes are."""
         self._head: Head | None = None
         """The last record that is as it was written, or what stands before the first one."""
         self._damaged = 0
@@ -169,8 +171,21 @@ class Verifier:
         elif not between and link.previous != head.hash:
             where = f"was not written behind record {head.seq} as that is now" if head.seq else "does not begin a chain"
             self._find("altered", f"record {link.seq} {where}")
+        else:
+            if self._head is None:  # what is before the first line is only known from that
+                self._compare_known(Head(link.seq - 1, link.previous, link.chain))
+            self._compare_known(Head(link.seq, link.hash, head.chain or link.chain))
         self._damaged = 0
         self._head = Head(link.seq, link.hash, head.chain or link.chain)
+
+    def _compare_known(self, shown: Head) -> None:
+        """Compare a record with what the head says of it, which is asked for each record once."""
+        known = self._known.pop(shown.seq, None)
+        if (
+            known is None or known.hash == shown.hash or _are_others(known, shown)
+        ):  # the last of which is told at the end
+            return
+        self._find("another chain", f"record {known.seq} is not the one that the head knows")
 
     def _before(self, link: Link) -> Head:
         """Return what is to stand before the first record, which is `link`."""
@@ -202,7 +217,7 @@ class Verifier:
             self._where = (order + 1, file, 0)
         if found.problem is not None:
             self._find("altered", found.problem)
-        if found.warning is not None and self._records:
+        if found.warning is not None and (self._records or not self._problems):
             self._warnings.append(found.warning)
         if found.kept is not None:
             self._compare(found.kept.head, found.is_end)
@@ -210,12 +225,12 @@ class Verifier:
     def _compare(self, head: Head, is_end: bool) -> None:
         last = self._head or Head(0, "")
         seen = last.seq + self._damaged
-        if last.chain is not None and head.chain is not None and last.chain != head.chain:
+        if _are_others(last, head):
             self._find("another chain", f"the records are of the chain {last.chain}, and the head is of {head.chain}")
         elif is_end and seen < head.seq:
             self._find("missing", f"{_which(seen + 1, head.seq)} missing behind this line")
-        elif is_end and last.seq == head.seq and last.hash != head.hash:
-            self._find("altered", f"record {last.seq} is not the one that was written last")
+        elif last.seq > head.seq and head.seq in self._known and not (self._problems or self._gaps):
+            self._find("another chain", f"the records do not follow record {head.seq}, which the head knows")
 
     def finish(
         self, expect_last: str | None = None, expect_records: int | None = None, expect_chain: str | None = None
@@ -245,6 +260,11 @@ class Verifier:
         self._problems += 1
         if where is not None or len(self._findings) < MOST_FINDINGS:
             self._findings.append((where or self._where, problem, text))
+
+
+def _are_others(one: Head, other: Head) -> bool:
+    """Say whether both are known to be of different chains."""
+    return one.chain is not None and other.chain is not None and one.chain != other.chain
 
 
 def _missing(gap: _Gap) -> str:

@@ -197,6 +197,32 @@ def test_what_a_process_that_died_wrote_last_is_continued(path: Path) -> None:
     assert verify([path]).is_whole
 
 
+def test_it_is_continued_also_where_that_began_a_new_file(path: Path) -> None:
+    file = JsonLinesFile(path, chain=Chain(), max_bytes=1)
+    file.write([record(1)])
+    before = head_file(path).read_bytes()
+    file.write([record(2)])
+    file.close()
+    head_file(path).write_bytes(before)
+    written(path, 3)
+    found = verify([*rotated(path), path])
+    assert (found.is_whole, found.records) == (True, 3)
+
+
+def test_the_records_of_another_chain_are_not_continued(path: Path) -> None:
+    """Though they end behind the head; the next record is linked to what the head knows, which shows it."""
+    written(path, 1, 2)
+    head = JsonLinesFile(path, chain=Chain()).head()
+    other = path.with_name("other.jsonl")
+    written(other, 1, 2, 3, 4)
+    path.write_bytes(other.read_bytes())
+    written(path, 5)
+    last = json.loads(path.read_bytes().splitlines()[-1])
+    assert head is not None
+    assert (last["seq"], last["previous"]) == (3, head.hash)
+    assert not verify([path]).is_whole
+
+
 def test_where_the_end_of_the_file_was_cut_off_the_next_record_shows_it(path: Path) -> None:
     file = written(path, 1, 2, 3)
     lines = path.read_bytes().splitlines(keepends=True)

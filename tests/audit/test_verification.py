@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,10 @@ def test_what_is_cut_off_is_only_found_by_who_knows_the_end(tmp_path: Path) -> N
 def test_an_empty_file_is_whole_but_where_something_is_expected(tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
     file.touch()
-    assert verify([file]) == Verification(0, None)  # nobody says that there was anything
+    found = verify([file])
+    assert (found.is_whole, found.records, found.last) == (True, 0, None)
+    [warning] = found.warnings  # it may have been emptied, and its head taken away
+    assert "whether records are missing at the end is not known" in warning
     assert not verify([file], expect_last="0" * 64).is_whole
     assert not verify([file], expect_records=1).is_whole
 
@@ -326,6 +330,32 @@ def test_files_that_were_deleted_because_only_so_many_are_kept_are_not_missing(p
     assert texts(verify([files[0], files[2]], chain)) == ["1 missing: record 4 is missing before this line"]
     written(path, 2, chain, max_bytes=1, keep=2)
     assert verify(path.parent.glob("audit.jsonl*"), chain).is_whole
+
+
+def test_the_records_of_another_chain_of_the_same_key_are_found_where_the_first_ones_were_deleted(
+    path: Path, chain: Chain
+) -> None:
+    """Then no first record says which chain it is; the head knows two of its records."""
+    written(path, 6, chain, max_bytes=1, keep=2)
+    for file in path.parent.glob("audit.jsonl.*"):
+        file.unlink()
+    other = path.with_name("other.jsonl")
+    written(other, 8, chain)
+    lines = other.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[1:]))
+    assert texts(verify([path], chain)) == [
+        "2 another chain: record 3 is not the one that the head knows",
+        "5 another chain: record 6 is not the one that the head knows",
+    ]
+    path.write_bytes(b"".join(lines[6:]))  # which follow neither
+    assert not verify([path], chain).is_whole
+    after = json.loads(lines[5])["hash"]
+    assert texts(verify([path], chain, after=after)) == ["1 another chain: record 6 is not the one that the head knows"]
+    path.write_bytes(lines[7])
+    after = json.loads(lines[6])["hash"]
+    assert texts(verify([path], chain, after=after)) == [
+        "1 another chain: the records do not follow record 6, which the head knows"
+    ]
 
 
 def test_only_what_was_put_aside_is_verified_without_its_end(path: Path, chain: Chain) -> None:
