@@ -661,7 +661,8 @@ class Queue:
                 )
         except BaseException as error:  # noqa: BLE001 - the sink is anybody's
             return error.with_traceback(None)
-        self._at_once = min(self._at_once * 2, MOST_AT_ONCE)
+        # A sink that takes fewer than it is given is not given many more than it takes.
+        self._at_once = min((self._at_once if written == len(records) else written) * 2, MOST_AT_ONCE)
         with self._lock:
             done = [entry for _ in range(written) if (entry := self._take_record(first)) is not None]
             self._written += written

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, Union, runtime_checkable
+from typing import Protocol, Union, runtime_checkable
 
 from ..errors import AuditError, ConfigurationError, describe
 from ..logs import DebugHandler
@@ -50,8 +50,9 @@ class CallableSink:
         """Do nothing: whether a callable works, only a record can tell."""
 
     def write(self, records: Sequence[AuditRecord]) -> int:
-        """Give the records to the callable, one by one."""
-        return _one_by_one(self._give, records)
+        """Give the first record to the callable: it may be slow, and each record that it takes shows that it works."""
+        self._give(records[0])
+        return 1
 
     def _give(self, record: AuditRecord) -> None:
         try:
@@ -105,29 +106,31 @@ class LoggerSink:
         return handler.level <= self._level and not isinstance(handler, (logging.NullHandler, DebugHandler))
 
     def write(self, records: Sequence[AuditRecord]) -> int:
-        """Log the records, one by one."""
+        """Log the first record: a handler may be slow, and each record that it takes shows that it works.
+
+        Raises AuditError where a filter of the logger's drops it. Those of handlers cannot be told.
+        """
         self.check()
-        return _one_by_one(self._log, records)
+        self._log(records[0])
+        return 1
 
     def _log(self, record: AuditRecord) -> None:
-        self._logger.log(self._level, "%s", record.json(), extra={"audit": record})
+        # As Logger.log does, which does not say whether a filter has dropped it.
+        logger = self._logger
+        file, line, function, _ = logger.findCaller()
+        made = logger.makeRecord(
+            logger.name, self._level, file, line, "%s", (record.json(),), None, function, {"audit": record}
+        )
+        passed: object = logger.filter(made)
+        if not passed:
+            raise AuditError(f"A filter of the logger {logger.name!r} drops records; remove it, or let them pass")
+        logger.callHandlers(passed if isinstance(passed, logging.LogRecord) else made)
 
     def close(self) -> None:
         """Do nothing: handlers are their owner's."""
 
     def __repr__(self) -> str:
         return f"LoggerSink({self._logger.name!r})"
-
-
-def _one_by_one(take: Callable[[AuditRecord], Any], records: Sequence[AuditRecord]) -> int:
-    for number, record in enumerate(records):
-        try:
-            take(record)
-        except BaseException:  # noqa: PERF203 - those before it are written, and the error comes again
-            if number:
-                return number
-            raise
-    return len(records)
 
 
 def sink_of(given: SinkLike) -> Sink:

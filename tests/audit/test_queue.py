@@ -544,6 +544,29 @@ def test_a_sink_may_take_fewer_than_it_is_given() -> None:
     assert numbers(sink.records) == [1, 2, 3, 4, 5]
 
 
+def test_a_sink_that_takes_one_at_a_time_is_not_given_many() -> None:
+    sizes: list[int] = []
+
+    class One(Kept):
+        def write(self, records: Sequence[AuditRecord]) -> int:
+            sizes.append(len(records))
+            return super().write(records[:1])
+
+    queue = by_hand(One())
+    put(queue, 1, 2, 3, 4, 5)
+    queue.turn()
+    assert sizes == [5, 2, 2, 2, 1]
+
+
+def test_with_each_record_that_a_slow_callable_takes_those_who_ask_have_an_answer() -> None:
+    answered: list[bool] = []
+    queue = by_hand(sink_of(lambda made: answered.append(asking.done())))
+    put(queue, 1, 2, 3)
+    asking = queue.ask(waits=True, sure=True)
+    queue.turn()
+    assert answered == [False, True, True]
+
+
 @pytest.mark.parametrize("returned", [None, 0, -1, 3, "2", True])
 def test_a_sink_that_does_not_say_how_many_it_took_is_told_so(returned: Any) -> None:
     class Silent(Kept):
