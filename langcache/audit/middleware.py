@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -73,8 +74,11 @@ class Recording:
     def perform(
         self, request: Request, call_next: Next, record: Callable[..., AuditRecord], keep: Keep
     ) -> Steps[Response]:
-        """Pass `request` on, and keep the record of what became of it; raises AuditError where that cannot be."""
-        began, start = self._wall(), self._clock()
+        """Pass `request` on, and keep the record of what became of it; raises AuditError where that cannot be.
+
+        A child that was forked during the call and drops it records nothing: its parent goes on with the call.
+        """
+        began, start, process = self._wall(), self._clock(), os.getpid()
 
         def made(read: Callable[[], Outcome]) -> Once:
             return Once(lambda: record(read(), began=began, seconds=self._clock() - start))
@@ -82,14 +86,15 @@ class Recording:
         try:
             response = yield from call_next(request)
         except Exception as error:
-            problem = yield from _kept(keep, made(partial(outcome_of_error, request, error)))
+            problem = yield from _kept(keep, made(partial(outcome_of_error, request, error)), process)
             if problem is not None:
                 raise _late(request, problem, None) from error
             raise
         except BaseException as error:  # who is interrupted or cancelled waits for nothing, and is told nothing else
-            yield from keep(made(partial(outcome_of_error, request, error)), False)
+            if os.getpid() == process:
+                yield from keep(made(partial(outcome_of_error, request, error)), False)
             raise
-        problem = yield from _kept(keep, made(partial(_outcome, request, response)))
+        problem = yield from _kept(keep, made(partial(_outcome, request, response)), process)
         if problem is not None:
             raise _late(request, problem, response)
         return response
@@ -108,11 +113,12 @@ class Recording:
         return (yield from queue.keep(entry, records, waits))
 
 
-def _kept(keep: Keep, make: Once) -> Steps[str | None]:
+def _kept(keep: Keep, make: Once, process: int) -> Steps[str | None]:
     try:
         return (yield from keep(make, True))
     except BaseException:  # who is interrupted meanwhile still has a record
-        yield from keep(make, False)
+        if os.getpid() == process:
+            yield from keep(make, False)
         raise
 
 

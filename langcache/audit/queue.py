@@ -224,6 +224,7 @@ class Queue:
         self._make_thread = thread
         # Reentrant: a signal's handler or a finalizer may make a call while its thread has the lock.
         self._lock = threading.RLock()
+        self._process = os.getpid()
         self._items: deque[Entry] = deque()
         self._out: weakref.WeakSet[Entry] = weakref.WeakSet()
         """The entries of calls that have not ended."""
@@ -336,13 +337,19 @@ class Queue:
 
     def withdraw(self, reply: Reply[Answer]) -> Answer | None:
         """Ask no more; return the answer where there is one already, and None where there will be none."""
+        if self._is_inherited():
+            return None
         with self._lock:
             self._asking = deque(asking for asking in self._asking if asking.reply is not reply)
         return reply.result() if reply.done() else None
 
+    def _is_inherited(self) -> bool:
+        """Say whether it is the queue of the process that this one was forked from: its lock may be taken for ever."""
+        return os.getpid() != self._process
+
     def _refuse(self, answer: Answer | None) -> None:
         """Give back room that is not used: what refers to it, as the traceback of an error, may stay for long."""
-        if isinstance(answer, Entry):
+        if isinstance(answer, Entry) and not self._is_inherited():
             with self._lock:
                 self._out.discard(answer)
                 self._ring(hurry=True)
@@ -419,7 +426,12 @@ class Queue:
         return f"its record cannot be made: {reason(error)}" if self.policy.strict else None
 
     def leave(self, entry: Entry) -> None:
-        """Take note that a call is over. One whose records are neither queued nor counted has lost one."""
+        """Take note that a call is over. One whose records are neither queued nor counted has lost one.
+
+        In a child that was forked during the call it does nothing.
+        """
+        if self._is_inherited():
+            return
         with self._lock:
             if entry not in self._out:
                 return

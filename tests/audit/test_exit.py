@@ -134,6 +134,48 @@ print(stats.queued, stats.dropped, audit.close(), audit.stats().written)
     assert (found.is_whole, found.records) == (True, 27)
 
 
+@needs_fork
+def test_a_child_that_drops_its_parents_call_records_nothing_and_waits_for_nothing(tmp_path: Path) -> None:
+    """Though at the fork another thread had the lock of the parent's queue."""
+    program = """
+from langcache import Request, send
+from langcache.audit import AuditStats
+from tests.audit.recording import NOTHING
+
+audit = Audit(JsonLinesFile(sys.argv[1], chain=Chain()), check_ms=60_000)
+cache = LangCache("http://cache.example", "k", "c", transport=transport(), plugins=[audit])
+search("p")
+steps = audit._call_audit(Request("POST", "http://cache.example/", operation="search"), send)
+next(steps)
+held, forked = threading.Event(), threading.Event()
+
+
+def hold():
+    with audit._queues.get()._lock:
+        held.set()
+        forked.wait()
+
+
+holding = threading.Thread(target=hold)
+holding.start()
+held.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)  # ends a child that waits for ever
+    steps.close()
+    os._exit(0 if audit.close() and audit.stats() == AuditStats(0, 0, 0, 0) else 1)
+forked.set()
+print(os.waitpid(child, 0)[1])
+try:
+    steps.send(NOTHING)
+except StopIteration:
+    print(audit.close(), audit.stats().written)
+"""
+    path = tmp_path / "audit.jsonl"
+    assert output_of(_BEGINNING + program, str(path))[0] == "0\nTrue 2\n"
+    assert verify([path]).records == 2
+
+
 def test_a_sink_that_blocks_for_ever_holds_up_no_end_for_longer_than_was_said_and_that_is_told(tmp_path: Path) -> None:
     program = """
 stuck = Stuck()
