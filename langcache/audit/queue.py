@@ -7,7 +7,9 @@
    something is waited for, or a sink or the log does its work.
 3. KeyboardInterrupt may come between any two lines of Python code. The lock is one that the interpreter takes and
    releases without such a gap; the locks of `threading.Condition` and of futures are not. So it is a `Bell` that wakes
-   the thread, and a `Reply` that callers wait for. A signal's handler may make a call of its own meanwhile.
+   the thread, and a `Reply` that callers wait for. A signal's handler or a finalizer may make a call of its own while
+   the code that it interrupts has the lock. Then it waits for nothing, because the thread waits for that lock: its
+   record is queued, and is not confirmed.
 4. One thread writes. It is started when there is something to do, and tried again where that was interrupted; a second
    one that began sees the first, and ends.
 5. What the sink does not take is held, and tried again. What is lost is counted, told in the log, and noted in the next
@@ -224,6 +226,8 @@ class Queue:
         self._make_thread = thread
         # Reentrant: a signal's handler or a finalizer may make a call while its thread has the lock.
         self._lock = threading.RLock()
+        lock: Any = self._lock
+        self._has_lock: Callable[[], bool] = lock._is_owned  # which `threading.Condition` asks, too
         self._process = os.getpid()
         self._items: deque[Entry] = deque()
         self._out: weakref.WeakSet[Entry] = weakref.WeakSet()
@@ -290,12 +294,20 @@ class Queue:
         return answer
 
     def enter(self) -> Entry | None:
-        """Take room for a call's records, where there is some and the sink is known to work."""
+        """Take room for a call's records, where there is some and the sink is known to work, or cannot be asked now."""
+        has_lock = self._has_lock()  # before it is taken here
         with self._lock:
-            own = self._writer == threading.get_ident()  # a sink's own call cannot wait for the sink
-            if self._is_closed or not self._has_room() or not (own or self._is_sure()):
+            if self._is_closed or not self._has_room() or not (self._is_sure() or has_lock or self._is_own()):
                 return None
             return self._new_entry()
+
+    def _is_own(self) -> bool:
+        """Say whether this thread is the one that writes: a sink's own call cannot wait for the sink."""
+        return self._writer == threading.get_ident()
+
+    def _cannot_wait(self) -> bool:
+        """Say whether this thread is what the queue waits for: it writes, or has the lock (rule 3)."""
+        return self._has_lock() or self._is_own()
 
     def _new_entry(self) -> Entry:
         policy = self.policy
@@ -317,13 +329,14 @@ class Queue:
         One who has to be sure is told why where the sink does not work; another one gets room all the same.
         """
         reply: Reply[Answer] = Reply()
+        cannot_wait = self._cannot_wait()
         with self._lock:
             if self._is_closed:
                 reply.tell("closed")
-            elif not self._has_room() and (
-                self._writer == threading.get_ident() or (not waits and self._is_sure() and self._error is None)
-            ):
+            elif not self._has_room() and (cannot_wait or (not waits and self._is_sure() and self._error is None)):
                 reply.tell("full")  # at once: the sink may be what is slow
+            elif cannot_wait:
+                reply.tell(self._new_entry())
             else:
                 self._asking.append(Asking(reply, waits, sure))
                 self._ring(hurry=True)
@@ -361,7 +374,7 @@ class Queue:
         the caller is interrupted, it yields nothing.
         """
         reply: Reply[BaseException | None] | None = None
-        if waits and entry.confirms and self._writer != threading.get_ident():
+        if waits and entry.confirms and not self._cannot_wait():
             reply = Reply()
         policy = self.policy
         problem = self._put(entry, records, reply)
@@ -462,6 +475,11 @@ class Queue:
 
     def check(self) -> None:
         """Have the sink looked at, for `wait` seconds at the most; raises AuditError where nothing can be written."""
+        if self._cannot_wait():
+            raise AuditError(
+                "The audit cannot be checked by its own sink, nor by a signal's handler or a finalizer that interrupts "
+                "it"
+            )
         reply = self.ask(waits=False, sure=True)
         try:
             answer = reply.wait(self.policy.wait)
@@ -476,9 +494,12 @@ class Queue:
     def flush(self, seconds: float) -> bool:
         """Wait until what is queued now is written, and say whether it is."""
         reply: Reply[BaseException | None] = Reply()
+        cannot_wait = self._cannot_wait()
         with self._lock:
             if not self._items:
                 return True
+            if cannot_wait:
+                return False
             self._items[-1].replies.append(reply)
             self._ring(hurry=True)
         if self._start() is not None:
@@ -507,10 +528,11 @@ class Queue:
 
     def _finish(self, seconds: float) -> None:
         """Wait for the end."""
+        if self._cannot_wait():  # as a sink that closes its own audit must not wait for itself
+            return
         reply: Reply[None] = Reply()
         with self._lock:
-            # A sink that closes its own audit must not wait for itself.
-            if self._is_concluded or self._writer == threading.get_ident():
+            if self._is_concluded:
                 return
             self._ending.append(reply)
             was_unused = self._thread is None and not self._items and not self._out

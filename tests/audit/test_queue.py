@@ -358,6 +358,23 @@ def test_a_signals_handler_may_make_a_call_whatever_its_thread_is_doing() -> Non
         assert kept(queue, entry, 1) is None
 
 
+def test_a_signals_handler_that_interrupts_who_has_the_lock_waits_for_nothing() -> None:
+    """The thread that writes waits for that lock, so that no answer would come."""
+    sink = Kept()
+    queue = by_hand(sink, confirms=True, size=1)
+    with queue._lock:  # pyright: ignore[reportPrivateUsage]
+        entry = finished(queue.admit(REQUEST))
+        assert queue.ask(waits=True, sure=True).result() == "full"
+        assert finished(queue.keep(entry, [record(1)], waits=True)) is None
+        assert not queue.flush(60)
+        with pytest.raises(AuditError, match="cannot be checked by"):
+            queue.check()
+        assert not queue.close(60)
+    assert queue.stats == AuditStats(written=0, dropped=0, failed=0, queued=1)
+    queue.turn()
+    assert numbers(sink.records) == [1]
+
+
 # What is done with the records
 
 
