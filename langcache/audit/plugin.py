@@ -165,8 +165,10 @@ class Audit:
     def close(self, timeout_ms: float = 5_000) -> bool:
         """Let no more calls in, write the records of all others, and close the sink; say whether all are written.
 
-        Calls that have not ended are waited for, and recorded. It waits for `timeout_ms` milliseconds at the most; what
-        is not written then is told in the log, and is written while the process lives. A second time does nothing.
+        Calls that have not ended are waited for, and recorded. It waits for `timeout_ms` milliseconds at the most. What
+        the sink fails to take is tried again until then, and then it is lost. What is not written then because the sink
+        is slow, or a call has not ended, is told in the log, and is written while the process lives. A second time does
+        nothing.
         """
         return self._queues.get().close(_seconds("timeout_ms", timeout_ms))
 
@@ -195,7 +197,8 @@ class Audit:
 
 
 def _end(queues: PerProcess[Queue]) -> None:
-    queues.get().end()
+    queue = queues.get()
+    queue.end(queue.policy.last)
 
 
 def _check_choice(name: str, value: object, *choices: object) -> None:

@@ -48,6 +48,9 @@ the interpreter from the callers each time."""
 RETRY_SECONDS: Final = 1.0
 """How long it takes until what is held is tried again, where nobody asks before."""
 
+LAST_RETRY_SECONDS: Final = 0.05
+"""The same while somebody waits for the end: a short outage then is to lose nothing."""
+
 MOST_AT_ONCE: Final = 256
 """How many records the sink is given at once, at the most."""
 
@@ -252,6 +255,8 @@ class Queue:
         """The identifier of the thread that writes."""
         self._is_looking = False
         self._is_closed = self._has_ended = self._is_concluded = False
+        self._until = float("-inf")
+        """Until when what the sink does not take is tried again after it is closed."""
         self._leaves_calls = False
         """Whether the end of the process is there, at which calls in daemon threads are not waited for."""
         self._abandoned = 0
@@ -509,21 +514,26 @@ class Queue:
         except TimeoutError:
             return False
 
-    def end(self) -> None:
-        """Let no more calls in. What is queued is written, and what the calls will have that have not ended."""
+    def end(self, seconds: float) -> None:
+        """Let no more calls in. What is queued is written, and what the calls will have that have not ended.
+
+        What the sink does not take is tried again for so many seconds, and then it is lost.
+        """
         with self._lock:
             self._is_closed = True
+            self._until = max(self._until, self._clock() + seconds)
             self._ring(hurry=True)
 
     def close(self, seconds: float) -> bool:
         """Let no more calls in, and wait until the others have ended and all is written; say whether it is."""
-        self.end()
+        began = time.monotonic()
+        self.end(seconds)
         self._finish(seconds)
         with self._lock:
             queued, out = self._queued(), len(self._out)
             whole = not (queued or out or self._abandoned)
         if queued or out:
-            self.notices.end(AuditError(_unfinished("it was closed", seconds, queued, out)), queued)
+            self.notices.end(AuditError(_unfinished("it was closed", began, queued, out)), queued)
         return whole
 
     def _finish(self, seconds: float) -> None:
@@ -545,16 +555,19 @@ class Queue:
             if self._thread is not None and self._thread.is_alive():
                 self._thread.join(max(until - time.monotonic(), 0.0))
 
-    def finish_with_process(self, until: float) -> None:
-        """Write what is queued, until that moment of the monotonic clock, and tell of what is not written then."""
+    def finish_with_process(self, began: float) -> None:
+        """Write what is queued, for the time of the policy at the most, and tell of what is not written then.
+
+        The end of the process `began` at that moment of the monotonic clock.
+        """
         with self._lock:
             self._leaves_calls = True
             self._ring(hurry=True)
-        self._finish(max(until - time.monotonic(), 0.0))
+        self._finish(max(began + self.policy.last - time.monotonic(), 0.0))
         with self._lock:
             queued, out = self._queued(), len(self._out)
         if queued or out:
-            self.notices.end(AuditError(_unfinished("the process ended", self.policy.last, queued, out)), queued)
+            self.notices.end(AuditError(_unfinished("the process ended", began, queued, out)), queued)
 
     @property
     def is_needed(self) -> bool:
@@ -635,11 +648,19 @@ class Queue:
         """Say whether nothing more will come than what is queued."""
         return self._is_closed and (self._leaves_calls or not self._out)
 
+    def _is_too_late(self) -> bool:
+        """Say whether there is no time to try again before the end."""
+        return self._clock() + LAST_RETRY_SECONDS >= self._until
+
     def _rest(self) -> None:
         """Wait for something to do, and for what comes with it."""
         with self._lock:
-            is_held = bool(self._items or self._asking or self._is_closed)
-        self._bell.wait(RETRY_SECONDS if is_held else None)
+            pause: float | None = None
+            if self._items and self._is_closed and not self._is_too_late():
+                pause = LAST_RETRY_SECONDS
+            elif self._items or self._asking or self._is_closed:
+                pause = RETRY_SECONDS
+        self._bell.wait(pause)
         if not self._is_hurried:
             self._bell.wait(GATHER_SECONDS)
         with self._lock:  # before anything is looked at, so that who comes later rings again
@@ -737,11 +758,16 @@ class Queue:
         self._fails(error)
         with self._lock:
             first = self._items[0]
-            may_lose = self._is_last()
-            is_suspect = may_lose or (not self.policy.strict and first.was_refused)
+            is_last = self._is_last()
+            may_lose = is_last and self._is_too_late()
+            is_suspect = may_lose or (first.was_refused and (is_last or not self.policy.strict))
             first.was_refused = True
+            record = list(islice(first.records or (), 1))
         if is_suspect and self._takes_another():
-            self._give_up(1, error)
+            # Once more: the sink may have begun to work between the two.
+            again = self._write_some(record)
+            if again is not None:
+                self._give_up(1, again)
             return True
         if may_lose:
             self._abandon()
@@ -812,10 +838,10 @@ def _why(answer: str | BaseException) -> str:
     return "its queue is full" if answer == "full" else "the audit is closed"
 
 
-def _unfinished(what: str, seconds: float, queued: int, out: int) -> str:
-    """Say what is not written when there is no more time."""
+def _unfinished(what: str, began: float, queued: int, out: int) -> str:
+    """Say what is not written when nobody waits any longer, as one has since that moment of the monotonic clock."""
     calls = f", and {out} calls have not ended" if out else ""
-    return f"{what}, and after {seconds:.3g} s {queued} records are not written{calls}"
+    return f"{what}, and after {round(time.monotonic() - began, 2):.3g} s {queued} records are not written{calls}"
 
 
 # The end of a process: what is queued in it is written first, for as long as that may take.
@@ -852,10 +878,10 @@ def _end_all() -> None:
     began, process = time.monotonic(), os.getpid()
     queues = [queue for queue, owner in list(_open.items()) if owner == process]
     for queue in queues:
-        queue.end()  # all first, so that they write at the same time
+        queue.end(queue.policy.last)  # all first, so that they write at the same time
     for queue in queues:
         if queue.is_needed:
-            queue.finish_with_process(began + queue.policy.last)
+            queue.finish_with_process(began)
 
 
 atexit.register(_end_all)

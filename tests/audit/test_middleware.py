@@ -268,7 +268,7 @@ def test_a_call_that_is_being_made_while_it_is_closed_is_recorded() -> None:
     for strict in (True, False):
         audited = Audited(strict=strict)
         steps, _ = audited.begin()
-        audited.queue.end()
+        audited.queue.end(0)
         assert finish(steps, MISS) is MISS
         assert [made.outcome for made in audited.records()] == ["miss"]
         assert audited.queue.stats.failed == 0

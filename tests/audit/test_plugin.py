@@ -157,7 +157,7 @@ def test_of_a_sink_that_never_worked_the_first_call_tells_and_no_other_is_sent(k
             search(cache)
         assert caught.value.nothing_sent
     assert len(transport.requests) == 1
-    made.close()
+    made.close(0)
 
 
 @both_forms
@@ -495,7 +495,7 @@ def test_a_confirmed_call_on_a_full_disk_is_an_error_with_its_answer(search: SEA
     with pytest.raises(AuditError, match="No space left on device") as caught:
         search(cache)
     assert caught.value.nothing_sent
-    assert not made.close()
+    assert not made.close(0)
 
 
 # Sinks of all kinds
