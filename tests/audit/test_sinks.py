@@ -97,7 +97,7 @@ def test_a_record_that_a_filter_of_the_logger_drops_is_not_written(logger: loggi
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="filters could not replace records")
 def test_a_filter_may_put_another_record_in_the_place_of_one(logger: logging.Logger) -> None:
     handler = Listening()
-    other = logging.makeLogRecord({"msg": "other"})
+    other = logging.makeLogRecord({"msg": "other", "levelno": logging.INFO, "levelname": "INFO"})
     logger.addHandler(handler)
 
     def replaced(made: logging.LogRecord) -> Any:  # later Pythons have the type
