@@ -14,6 +14,7 @@ import urllib3
 
 from langcache import LangCache, errors
 from langcache_transports.testing import FaultServer, faults
+from tests.transports.programs import output_of
 from tests.transports.supplying import MAKERS, through
 
 DEADLINE = 0.3  # seconds
@@ -111,3 +112,38 @@ def test_a_call_ends_at_its_deadline_in_a_lookup_that_hangs(kind: str, hanging_l
         return took(kind, "http://cache.invalid", None, after=hanging_lookup.set)
 
     assert is_in_time(attempt)
+
+
+FIRST_CALL = """
+import asyncio, socket, time
+from langcache import LangCache, errors
+
+listening = socket.create_server(("127.0.0.1", 0))
+url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+client = LangCache(url, "k", "c", deadline_ms=50, trust_env=False, ARGUMENTS)
+begun = time.monotonic()
+try:
+    CALL
+except errors.DeadlineExceeded:
+    print(time.monotonic() - begun)
+"""
+SYNC_CALL, ASYNC_CALL = 'client.search(prompt="p")', 'asyncio.run(client.search_async(prompt="p"))'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "call"),
+    [
+        ('transport="urllib3"', SYNC_CALL),
+        ('transport="requests"', SYNC_CALL),
+        ('async_transport="threaded"', ASYNC_CALL),
+        ('async_transport="aiohttp"', ASYNC_CALL),
+    ],
+)
+def test_the_first_call_of_a_process_ends_at_its_deadline(arguments: str, call: str) -> None:
+    """It loads the models, and an HTTP library where async calls have one of their own."""
+    program = FIRST_CALL.replace("ARGUMENTS", arguments).replace("CALL", call)
+
+    found: list[float] = []
+    while len(found) < 3 and min(found, default=1) > 0.1:  # the machine may be busy: of three the fastest counts
+        found.append(float(output_of(program)[0]))
+    assert 0.05 <= min(found) <= 0.1
