@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from functools import partial
 from typing import Any, Optional, Union
 
 import httpx
@@ -21,6 +22,7 @@ import pytest
 
 from langcache import LangCache, Request, Response, errors
 from langcache.httpclient import AsyncHttpClient
+from langcache.middleware.retry import Retry
 from langcache.models import SearchStrategy
 from langcache.utils import BackoffStrategy, RetryConfig
 from langcache_transports.aiohttp.transport import AiohttpTransport
@@ -52,6 +54,8 @@ def service(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> LocalServer
 
     monkeypatch.setattr(Urllib3Transport, "send", send_here)
     monkeypatch.setattr(AiohttpTransport, "send", send_here_async)
+    # The programs give up repeating after 100 ms, which a busy machine may need for the first attempt alone.
+    monkeypatch.setattr("langcache.middleware.retry.Retry", partial(Retry, clock=lambda: 0.0))
     return server
 
 
