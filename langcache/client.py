@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 from . import models
+from .client_transports import Transports
 from .config import (
     DEFAULT_REQUEST_ID_HEADER,
     UNSET,
@@ -21,7 +22,7 @@ from .credentials import ApiKey, KeyProvider
 from .errors import ConfigurationError
 from .governance.choice import read_plugin_choice
 from .operations import CONVERSATIONAL_SEARCH, DELETE_BY_ID, DELETE_QUERY, FLUSH, HEALTH, SEARCH, SET
-from .pipeline import CallOptions, Pipeline, Transports
+from .pipeline import CallOptions, Pipeline
 from .plugins import SUPPLIED_TRANSPORT, Plugins
 from .policies import BreakerPolicy, HitSavings, OnFailure
 from .secret import SecretText, hidden
