@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from .credentials import ApiKey, KeyProvider
 from .errors import ConfigurationError
-from .http import FRAMING_HEADERS, display_url, header_name_problem, header_value_problem
+from .http import FRAMING_HEADERS, display_url, header_name_problem, headers_problem
 from .logs import WARN
 from .logs import Logger as Logger
 from .policies import (
@@ -423,13 +423,10 @@ def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 def _headers_problem(headers: Mapping[str, str]) -> str | None:
     if not isinstance(headers, Mapping):
         return f"http_headers must be a mapping of names to values, not {type(headers).__name__}"
-    for name, value in headers.items():
-        problem = header_name_problem(name)
-        if problem is not None:
-            return f"The header name {name!r} {problem}"
-        problem = header_value_problem(value)
-        if problem is not None:
-            return f"The value of the header {name!r} {problem}"
+    problem = headers_problem(headers)
+    if problem is not None:
+        return f"http_headers: {problem}"
+    for name in headers:
         if name.lower() in FRAMING_HEADERS:
-            return f"The header {name!r} is set by the transport and cannot be given"
+            return f"http_headers: the header {name!r} is set by the transport and cannot be given"
     return None

@@ -83,10 +83,10 @@ def headers_problem(headers: Mapping[str, str]) -> str | None:
     for name, value in headers.items():
         problem = header_name_problem(name)
         if problem is not None:
-            return f"the name of the header {name!r} {problem}"
+            return f"the header name {name!r} {problem}"
         problem = header_value_problem(value)
         if problem is not None:
-            return f"the value of the header {name} {problem}"
+            return f"the value of the header {name!r} {problem}"
     return None
 
 

@@ -219,8 +219,11 @@ def test_nothing_is_refused_that_a_newer_service_may_accept(search: Search) -> N
 @pytest.mark.parametrize(
     ("headers", "message"),
     [
-        ({"X-Name": "a\r\nX-Injected: 1"}, "The value of the header 'X-Name' contains a line break at position 1"),
-        ({"X Name": "a"}, "The header name 'X Name' must be"),
+        (
+            {"X-Name": "a\r\nX-Injected: 1"},
+            "http_headers: the value of the header 'X-Name' contains a line break at position 1",
+        ),
+        ({"X Name": "a"}, "http_headers: the header name 'X Name' must be"),
         ({"Content-Length": "0"}, "is set by the transport"),
     ],
 )

@@ -397,29 +397,29 @@ def test_good_headers_are_returned_as_they_are() -> None:
     [
         (
             {"X-One": f"{HIDDEN}\n"},
-            "The value of the header 'X-One' contains a line break at position 9 of 10; strip it",
+            "the value of the header 'X-One' contains a line break at position 9 of 10; strip it",
         ),
         (
             {"X-One": f"{HIDDEN}\r\nX-Evil: 1"},
-            "The value of the header 'X-One' contains a line break at position 9 of 20",
+            "the value of the header 'X-One' contains a line break at position 9 of 20",
         ),
-        ({"X-One": f"{HIDDEN}\u20ac"}, "The value of the header 'X-One' contains U+20AC at position 9, which"),
-        ({"X-One": f"{HIDDEN}\0"}, "The value of the header 'X-One' contains U+0000 at position 9, which"),
-        ({"X-One": None}, "The value of the header 'X-One' must be a string, not NoneType"),
-        ({"X-One": HIDDEN.encode()}, "The value of the header 'X-One' must be a string, not bytes"),
-        ({"X-One": 1}, "The value of the header 'X-One' must be a string, not int"),
-        ({"": "1"}, "The header name '' must be one or more letters, digits or any of"),
-        ({"X One": "1"}, "The header name 'X One' must be one or more letters, digits or any of"),
-        ({"X\r\nEvil": "1"}, "The header name 'X\\r\\nEvil' must be one or more letters, digits or any of"),
-        ({"caf\xe9": "1"}, "The header name 'caf\xe9' must be one or more letters, digits or any of"),
-        ({1: "1"}, "The header name 1 must be a string, not int"),
-        ({"Content-Length": "1"}, "The header 'Content-Length' is set by the transport and cannot be given"),
-        ({"transfer-encoding": "x"}, "The header 'transfer-encoding' is set by the transport and cannot be given"),
+        ({"X-One": f"{HIDDEN}\u20ac"}, "the value of the header 'X-One' contains U+20AC at position 9, which"),
+        ({"X-One": f"{HIDDEN}\0"}, "the value of the header 'X-One' contains U+0000 at position 9, which"),
+        ({"X-One": None}, "the value of the header 'X-One' must be a string, not NoneType"),
+        ({"X-One": HIDDEN.encode()}, "the value of the header 'X-One' must be a string, not bytes"),
+        ({"X-One": 1}, "the value of the header 'X-One' must be a string, not int"),
+        ({"": "1"}, "the header name '' must be one or more letters, digits or any of"),
+        ({"X One": "1"}, "the header name 'X One' must be one or more letters, digits or any of"),
+        ({"X\r\nEvil": "1"}, "the header name 'X\\r\\nEvil' must be one or more letters, digits or any of"),
+        ({"caf\xe9": "1"}, "the header name 'caf\xe9' must be one or more letters, digits or any of"),
+        ({1: "1"}, "the header name 1 must be a string, not int"),
+        ({"Content-Length": "1"}, "the header 'Content-Length' is set by the transport and cannot be given"),
+        ({"transfer-encoding": "x"}, "the header 'transfer-encoding' is set by the transport and cannot be given"),
     ],
 )
 def test_a_header_that_cannot_be_sent_is_refused_without_its_value(headers: Any, words: str) -> None:
     message = refusal(lambda: checked_headers({"Accept": "*/*", **headers}))
-    assert message.startswith(words)
+    assert message.startswith(f"http_headers: {words}")
     assert HIDDEN not in message
 
 

@@ -240,8 +240,8 @@ def test_what_is_no_string_is_no_header_name(name: object, kind: str) -> None:
     [
         ({}, None),
         ({"X-A": "a", "X-B": "\xe4"}, None),
-        ({"X-A": "a", "X-B": "key\u2603"}, "the value of the header X-B contains U+2603 at position 3, which"),
-        ({"X A": "key"}, "the name of the header 'X A' must be"),
+        ({"X-A": "a", "X-B": "key\u2603"}, "the value of the header 'X-B' contains U+2603 at position 3, which"),
+        ({"X A": "key"}, "the header name 'X A' must be"),
     ],
 )
 def test_the_header_that_cannot_be_sent_is_named_without_its_value(
