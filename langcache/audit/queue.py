@@ -24,7 +24,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -35,9 +34,9 @@ from typing import Any, Final, Literal, NamedTuple, Union
 
 from ..errors import AuditError, describe
 from ..http import Request
-from ..logs import WARN, Seldom
 from ..steps import Steps, Wait, perform
 from ..workers import Reply
+from .notices import Notices, reason
 from .records import AuditRecord
 from .sinks import CallableSink, Sink
 
@@ -144,73 +143,6 @@ class Bell:
         self._lock.acquire(timeout=-1 if seconds is None else seconds)
 
 
-class Notices:
-    """What the log is told of an audit that loses records or cannot write them: once a minute at the most.
-
-    Each warning has the number of records that were lost since the one before; the last ones come with the end.
-    """
-
-    def __init__(
-        self,
-        sink: object,
-        warn: Callable[..., None] = WARN,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._sink = describe(sink)
-        self._warn = warn
-        self._seldom = Seldom(clock)
-        self._lock = threading.RLock()
-        self._lost = 0
-        self._last: BaseException | None = None
-
-    def add(self, error: BaseException, lost: int = 0) -> None:
-        """Take note that so many records are lost because of `error`, and tell of it if it is time."""
-        with self._lock:
-            self._lost += lost
-            self._last = error.with_traceback(None)  # which holds frames, and through them records
-            if self._seldom.turn() is None:
-                return
-            lost, self._lost = self._lost, 0
-        self._tell(error, lost)
-
-    def end(self, error: BaseException | None = None, unwritten: int | None = None) -> None:
-        """Tell of `error`, or else of what is lost and not told yet, though it is no time."""
-        with self._lock:
-            error = error or (self._last if self._lost else None)
-            lost, self._lost = self._lost, 0
-        if error is not None:
-            self._tell(error, lost, unwritten)
-
-    def _tell(self, error: BaseException, lost: int, unwritten: int | None = None) -> None:
-        losses = f"; records lost since the last warning: {lost}" if lost else ""
-        name = type(error).__name__
-        try:
-            self._warn(
-                "The audit to %s: %s%s",
-                self._sink,
-                reason(error),
-                losses,
-                event="audit_failed",
-                sink=self._sink,
-                error=name,
-                lost=lost,
-                unwritten=unwritten,
-            )
-        except BaseException:  # noqa: BLE001 - a filter or a handler is anybody's, and no record may be lost by it
-            if sys.stderr is not None:
-                traceback.print_exc(chain=False)
-
-
-def reason(error: BaseException) -> str:
-    """Say what went wrong, in words that quote no record: those of an exception that is not ours might."""
-    return str(error) if isinstance(error, AuditError) else f"{type(error).__name__} was raised"
-
-
-def silence(seconds: float) -> AuditError:
-    """Return the error that says that there was no answer in time."""
-    return AuditError(f"its sink was silent for {seconds:.3g} s")
-
-
 class Queue:
     """The queue to `sink`, of one process; `clock` gives seconds, on the clock of deadlines."""
 
@@ -292,7 +224,7 @@ class Queue:
         try:
             answer: Answer = yield from perform(Wait(reply, seconds))
         except TimeoutError:
-            return self.withdraw(reply) or silence(seconds)
+            return self.withdraw(reply) or _silence(seconds)
         except BaseException:
             self._refuse(self.withdraw(reply))
             raise
@@ -393,7 +325,7 @@ class Queue:
         try:
             error: BaseException | None = yield from perform(Wait(reply, policy.wait))
         except TimeoutError:
-            error = reply.result() if reply.done() else silence(policy.wait)
+            error = reply.result() if reply.done() else _silence(policy.wait)
         return None if error is None or not policy.strict else reason(error)
 
     def _put(
@@ -489,7 +421,7 @@ class Queue:
         try:
             answer = reply.wait(self.policy.wait)
         except TimeoutError:
-            answer = self.withdraw(reply) or silence(self.policy.wait)
+            answer = self.withdraw(reply) or _silence(self.policy.wait)
         if isinstance(answer, BaseException):
             raise AuditError(f"The audit: {reason(answer)}") from answer
         if isinstance(answer, str):
@@ -836,6 +768,11 @@ def _why(answer: str | BaseException) -> str:
     if isinstance(answer, BaseException):
         return reason(answer)
     return "its queue is full" if answer == "full" else "the audit is closed"
+
+
+def _silence(seconds: float) -> AuditError:
+    """Return the error that says that there was no answer in time."""
+    return AuditError(f"its sink was silent for {seconds:.3g} s")
 
 
 def _unfinished(what: str, began: float, queued: int, out: int) -> str:

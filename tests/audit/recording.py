@@ -10,7 +10,8 @@ from typing import Any
 
 from langcache import Request, Response
 from langcache.audit import AuditRecord
-from langcache.audit.queue import Entry, Notices, Policy, Queue
+from langcache.audit.notices import Notices
+from langcache.audit.queue import Entry, Policy, Queue
 from langcache.audit.records import record_of
 from langcache.audit.sinks import Sink
 from langcache.outcomes import Outcome

@@ -6,7 +6,6 @@ Where it can be, the thread's turns are taken by the test.
 from __future__ import annotations
 
 import gc
-import logging
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -17,7 +16,8 @@ import pytest
 from langcache import Request, Steps
 from langcache.audit import AuditRecord, AuditStats
 from langcache.audit import queue as module
-from langcache.audit.queue import Bell, Entry, Notices, Policy, Queue
+from langcache.audit.notices import Notices
+from langcache.audit.queue import Bell, Entry, Policy, Queue
 from langcache.audit.sinks import Sink, sink_of
 from langcache.errors import AuditError
 from langcache.steps import Wait, run
@@ -37,7 +37,7 @@ from tests.audit.recording import (
     record,
     until,
 )
-from tests.middleware.stepping import Clock, fields_of
+from tests.middleware.stepping import Clock
 
 REQUEST = Request("POST", "http://cache.example/", operation="search")
 DOWN = AuditError("down")
@@ -897,62 +897,6 @@ def test_a_second_thread_that_began_sees_the_first_and_ends() -> None:
     sink.go_on.set()
     assert queue.close(20)
     assert numbers(sink.records) == [1]
-
-
-# What is told
-
-
-def told(*given: tuple[float, BaseException, int]) -> list[str]:
-    """Return the lines of a log that is told of these errors and losses, each at its second."""
-    lines: list[str] = []
-    clock = Clock()
-
-    def warn(line: str, *arguments: object, **facts: object) -> None:
-        lines.append(line % arguments)
-
-    notices = Notices(Kept(), warn, clock)
-    for second, error, lost in given:
-        clock.now = second
-        notices.add(error, lost)
-    notices.end()
-    notices.end()
-    return lines
-
-
-WHERE = "The audit to tests.audit.recording.Kept"
-
-
-def test_the_first_loss_is_told_at_once_and_then_what_comes_in_a_minute_together() -> None:
-    """And the text of an error that is not ours is told nowhere."""
-    within = [(float(second), DOWN, 2) for second in range(1, 60)]
-    given = [(0.0, DOWN, 1), *within, (60.0, ValueError("a prompt"), 1), (120.0, AuditError("still down"), 0)]
-    assert told(*given) == [
-        f"{WHERE}: down; records lost since the last warning: 1",
-        f"{WHERE}: ValueError was raised; records lost since the last warning: 119",
-        f"{WHERE}: still down",
-    ]
-
-
-def test_what_is_lost_and_not_told_yet_is_told_in_the_end_once() -> None:
-    assert told((0.0, DOWN, 1), (1.0, DOWN, 499)) == [
-        f"{WHERE}: down; records lost since the last warning: 1",
-        f"{WHERE}: down; records lost since the last warning: 499",
-    ]
-
-
-def test_a_warning_has_its_facts_as_fields(caplog: pytest.LogCaptureFixture) -> None:
-    notices = Notices(Kept())
-    notices.add(OSError("a prompt"), 3)
-    notices.end(AuditError("the end"), 7)
-    line, last = caplog.records
-    assert (fields_of(last)["unwritten"], fields_of(last)["lost"]) == (7, 0)
-    assert line.levelno == logging.WARNING
-    assert fields_of(line) == {
-        "event": "audit_failed",
-        "sink": "tests.audit.recording.Kept",
-        "error": "OSError",
-        "lost": 3,
-    }
 
 
 def fails(*arguments: Any, **facts: Any) -> None:
