@@ -9,9 +9,9 @@
 from __future__ import annotations
 
 from .chain import Chain, Head
+from .entries import AuditStats
 from .files import JsonLinesFile
 from .plugin import Audit
-from .queue import AuditStats
 from .records import AuditRecord, HashedPrompts, Prompt, RedactedPrompts, acting_as, actor
 from .sinks import LoggerSink, Sink
 from .verification import Finding, Verification, verify

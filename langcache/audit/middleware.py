@@ -13,7 +13,8 @@ from ..http import Request, Response
 from ..outcomes import Outcome, outcome_of, outcome_of_error
 from ..processes import PerProcess
 from ..steps import Next, Steps, resolve
-from .queue import Entry, Queue
+from .entries import Entry
+from .queue import Queue
 from .records import AuditRecord, Treatment, record_of, treated
 from .records import actor as current_actor
 

@@ -14,8 +14,9 @@ from ..hookspecs import hookimpl
 from ..processes import PerProcess
 from ..steps import Middleware
 from ..workers import in_thread, result_of_async
+from .entries import AuditStats, Policy, WhenFull
 from .middleware import ActorSource, AttemptAudit, CallAudit, Recording
-from .queue import AuditStats, Policy, Queue, WhenFull
+from .queue import Queue
 from .records import Treatment, checked_treatment
 from .sinks import SinkLike, sink_of
 

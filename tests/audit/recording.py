@@ -10,10 +10,13 @@ from typing import Any
 
 from langcache import Request, Response
 from langcache.audit import AuditRecord
+from langcache.audit.entries import Entry, Policy
 from langcache.audit.notices import Notices
-from langcache.audit.queue import Entry, Policy, Queue
+from langcache.audit.queue import Queue
 from langcache.audit.records import record_of
 from langcache.audit.sinks import Sink
+from langcache.audit.state import State
+from langcache.errors import AuditError
 from langcache.outcomes import Outcome
 from langcache_transports.testing import FakeTransport
 
@@ -87,6 +90,29 @@ class Stuck(Kept):
         self.begun.clear()
 
 
+class Picky(Kept):
+    """Takes all but one record."""
+
+    def write(self, records: Sequence[AuditRecord]) -> int:
+        if "2" in [made.request_id for made in records]:
+            raise ValueError("not that one")
+        return super().write(records)
+
+
+class Recovering(Kept):
+    """Fails a few times, and then works."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def write(self, records: Sequence[AuditRecord]) -> int:
+        self.times -= 1
+        if self.times >= 0:
+            raise AuditError("down")
+        return super().write(records)
+
+
 class Losses(Notices):
     """What the log would be told, if it were told of everything at once."""
 
@@ -115,14 +141,32 @@ class NotStarted(threading.Thread):
         pass
 
 
-def by_hand(sink: Sink, losses: Notices | None = None, **policy: Any) -> Queue:
+class ByHand(Queue):
+    """A queue whose turns the test takes, and into whose state it looks."""
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def turn(self) -> bool:
+        """Do what the thread does in one turn."""
+        return self._thread.writer.turn()
+
+
+def by_hand(sink: Sink, losses: Notices | None = None, **policy: Any) -> ByHand:
     """Return a queue whose turns the test takes, with a clock that it sets under the name `clock`."""
     clock = policy.pop("clock", time.monotonic)
     policy.setdefault("size", 10)
-    return Queue(sink, Policy(**policy), losses or Losses(), clock, NotStarted)
+    return ByHand(sink, Policy(**policy), losses or Losses(), clock, NotStarted)
 
 
-def proven(queue: Queue) -> Queue:
+def started(sink: Sink, losses: Notices | None = None, thread: Any = threading.Thread, **policy: Any) -> Queue:
+    """Return a queue with a thread of its own."""
+    policy.setdefault("size", 10)
+    return Queue(sink, Policy(**policy), losses or Losses(), thread=thread)
+
+
+def proven(queue: ByHand) -> ByHand:
     """Return `queue` after its sink has taken a record, so that no call confirms because it has not yet."""
     put(queue, 0)
     queue.turn()

@@ -152,7 +152,7 @@ held, forked = threading.Event(), threading.Event()
 
 
 def hold():
-    with audit._queues.get()._lock:
+    with audit._queues.get()._state.lock:
         held.set()
         forked.wait()
 
@@ -310,12 +310,12 @@ def late():
 
 
 def main():
-    from langcache.audit import queue
+    from langcache.audit import exit
 
     search("p")
-    atexit.unregister(queue._end_all)
+    atexit.unregister(exit.end_all)
     atexit.register(late)
-    atexit.register(queue._end_all)
+    atexit.register(exit.end_all)
 
 
 main()
