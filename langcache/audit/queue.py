@@ -264,19 +264,22 @@ class Queue:
     def flush(self, seconds: float) -> bool:
         """Wait until what is queued now is written, and say whether it is."""
         state = self._state
-        reply: Reply[BaseException | None] = Reply()
+        replies: list[Reply[BaseException | None]] = []
         cannot_wait = state.cannot_wait()
         with state.lock:
             if not state.items:
                 return True
             if cannot_wait:
                 return False
-            state.items[-1].replies.append(reply)
+            for entry in state.items:  # each: one that is lost does not keep a later one from being written
+                replies.append(Reply())
+                entry.replies.append(replies[-1])
             state.ring(hurry=True)
         if self._thread.start() is not None:
             return False
+        until = time.monotonic() + seconds
         try:
-            return reply.wait(seconds) is None
+            return all(reply.wait(max(until - time.monotonic(), 0.0)) is None for reply in replies)
         except TimeoutError:
             return False
 

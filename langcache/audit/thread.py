@@ -66,13 +66,15 @@ class WritingThread:
             return  # another thread writes
         try:
             state.writer = threading.get_ident()
+            if self._is_concluded:
+                return
             while self.writer.turn():
                 if until is not None and time.monotonic() >= until:
                     return
+            self._conclude()
         finally:
             state.writer = None
             self._claim.release()
-        self._conclude()
 
     def _conclude(self) -> None:
         self.writer.close_sink()
@@ -121,10 +123,9 @@ class WritingThread:
             was_unused = self._thread is None and not state.items and not state.out
         until = time.monotonic() + seconds
         if was_unused or self.start() is not None:  # or no thread can be started
-            self.serve(until)
-            return
+            self.serve(until)  # unless another thread does
         with suppress(TimeoutError):
-            reply.wait(seconds)
+            reply.wait(max(until - time.monotonic(), 0.0))
             if self._thread is not None and self._thread.is_alive():
                 self._thread.join(max(until - time.monotonic(), 0.0))
 

@@ -6,6 +6,7 @@ Where it can be, the thread's turns are taken by the test.
 from __future__ import annotations
 
 import gc
+import threading
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.audit.recording import (
     ByHand,
     Kept,
     Losses,
+    Picky,
     by_hand,
     entered,
     kept,
@@ -30,6 +32,7 @@ from tests.audit.recording import (
     put,
     record,
     started,
+    until,
 )
 from tests.middleware.stepping import Clock
 
@@ -451,6 +454,29 @@ def test_flushing_tells_whether_all_is_written() -> None:
     assert queue.flush(20)
     assert queue.close(20)
     assert queue.flush(20)
+
+
+def test_flushing_tells_of_a_record_that_is_lost_though_later_ones_are_written() -> None:
+    """Each flush is one turn: the first holds what the sink does not take, and the second gives it up."""
+    queue = by_hand(Picky(), strict=False)
+    put(queue, 1, 2, 3)
+    flushed: list[bool] = []
+
+    def flush() -> None:
+        flushed.append(queue.flush(60))
+
+    def waiting() -> int:
+        return sum(len(entry.replies) for entry in queue.state.items)
+
+    for lost in (0, 1):
+        flushing = threading.Thread(target=flush)
+        flushing.start()
+        until(lambda: waiting() > 0)
+        queue.turn()
+        flushing.join(60)
+        assert (queue.stats.failed, waiting()) == (lost, 0)
+    flush()
+    assert flushed == [False, False, True]
 
 
 def test_the_steps_of_a_call_are_for_the_driver_of_sync_calls_too() -> None:

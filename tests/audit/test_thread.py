@@ -60,6 +60,34 @@ def test_closing_one_that_was_never_used_closes_the_sink_and_starts_no_thread() 
     assert (sink.closed, threads()) == (1, 0)
 
 
+def test_each_of_two_that_close_one_that_was_never_used_waits_until_the_sink_is_closed() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Kept):
+        def close(self) -> None:
+            begun.set()
+            assert go_on.wait(30)
+            super().close()
+
+    sink = Slow()
+    queue = started(sink)
+    closed: list[int] = []
+
+    def close() -> None:
+        queue.close(60)
+        closed.append(sink.closed)
+
+    both = [threading.Thread(target=close) for _ in range(2)]
+    both[0].start()
+    assert begun.wait(30)
+    both[1].start()
+    until(lambda: bool(closed) or len(queue._thread._ending) == 2)  # pyright: ignore[reportPrivateUsage]
+    go_on.set()
+    for each in both:
+        each.join(60)
+    assert closed == [1, 1]
+
+
 @pytest.mark.parametrize("strict", [True, False])
 def test_closing_waits_for_the_calls_that_have_not_ended_and_writes_what_they_will_have(strict: bool) -> None:
     sink, losses = Kept(), Losses()
