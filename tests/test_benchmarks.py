@@ -68,7 +68,6 @@ def test_the_contest_measures_every_discipline(
     fewer["_ASYNC"] = ("langcache aiohttp", "official async", "bare aiohttp")
     for name, value in fewer.items():
         monkeypatch.setattr(f"tests.benchmarks.speed.__main__.{name}", value)
-    tmp_path.chmod(0o755)
     (tmp_path / "server").mkdir()
     with Server(tmp_path / "server") as server, Server(tmp_path / "server", 0.01) as slow:
         measured = {"machine": "here", **Contest(pythons, server.url, slow.url, scale=0.001).run()}

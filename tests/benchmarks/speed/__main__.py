@@ -133,7 +133,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         pythons = build((chosen.environments or Path(temporary) / "environments").resolve())
-        Path(temporary).chmod(0o755)  # the server's worker may run as another user
         files = Path(temporary) / "server"
         files.mkdir()
         with Server(files) as server, Server(files, _SECONDS) as slow:

@@ -28,7 +28,11 @@ class Contestant:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._receive()
+        try:
+            self._receive()
+        except BaseException:
+            self.close()
+            raise
 
     def do(self, **task: Any) -> dict[str, Any]:
         """Do a task, and return what was measured."""
@@ -94,9 +98,10 @@ def compete(
     """
     found = {name: Measured(name) for name in names}
     with ExitStack() as stack:
-        contestants = [Contestant(name, pythons[of_contestant(name)], url, prompt) for name in names]
-        for contestant in contestants:
-            stack.callback(contestant.close)
+        contestants: list[Contestant] = []
+        for name in names:
+            contestants.append(Contestant(name, pythons[of_contestant(name)], url, prompt))
+            stack.callback(contestants[-1].close)
         for turn in range(rounds):
             for contestant in contestants if turn % 2 else reversed(contestants):
                 share = calls // _FEWER if contestant.name.startswith("official") else calls

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ COUNTS = (100, 1_000)
 _LONGEST_START = 10.0  # seconds
 
 _NGINX = """
+{user}
 worker_processes 1;
 daemon off;
 pid {directory}/pid;
@@ -93,11 +95,11 @@ class Server:
             file = self._directory / f"{path[1:]}.json"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(answer)
-            for directory in (self._directory, file.parent):
-                directory.chmod(0o755)  # the worker runs as another user, who must be able to read them
         larger = "".join(_LARGER.format(path=path, directory=self._directory) for path in larger_answers())
+        # Started by root, its worker would run as another user, who may not read the files.
+        user = "user root;" if os.geteuid() == 0 else ""
         configuration = self._directory / "nginx.conf"
-        configuration.write_text(_NGINX.format(directory=self._directory, port=self._port, larger=larger))
+        configuration.write_text(_NGINX.format(user=user, directory=self._directory, port=self._port, larger=larger))
         return [nginx, "-p", str(self._directory), "-c", str(configuration), "-e", str(self._directory / "error.log")]
 
     def _asyncio(self) -> list[str]:
