@@ -28,6 +28,7 @@ from langcache import (
     hookimpl,
 )
 from langcache_transports.testing import Connection, Conversation, FakeTransport, FaultServer, faults
+from tests.timing import fastest
 
 NO_ENTRIES = faults.response(b'{"data":[]}')
 BUSY = faults.response(b"{}", status="503 Service Unavailable")
@@ -85,16 +86,17 @@ def busy_for_ever(connection: Connection) -> None:
     "fault", [faults.silent, faults.dripping_headers, faults.dripping_body], ids=["silent", "headers", "body"]
 )
 def test_the_deadline_holds_within_50_ms(name: str, fault: Conversation) -> None:
-    """Whatever the timeout of an attempt is; of some calls the fastest counts, as the machine may be busy."""
+    """Whatever the timeout of an attempt is."""
     search, arguments = TRANSPORTS[name]
-    took: list[float] = []
     with FaultServer(fault) as server, cache_of(server, timeout_ms=5_000, **arguments()) as cache:
-        while len(took) < 5 and min(took, default=1.0) > 0.25:
+
+        def attempt() -> float:
             error, seconds = failed(lambda: search(cache, {"deadline_ms": 200}))
             assert isinstance(error, errors.DeadlineExceeded)
             assert error.during == "send"
-            took.append(seconds)
-    assert 0.19 <= min(took) <= 0.25
+            return seconds
+
+        assert 0.19 <= fastest(attempt, 0.25) <= 0.25
 
 
 @both_forms
@@ -103,24 +105,29 @@ def test_a_deadline_ends_repetitions(search: Search) -> None:
     policy = RetryPolicy(max_attempts=1_000, initial_ms=20, max_ms=20, burst=1_000)
     with FaultServer(busy_for_ever) as server, cache_of(server, retry_config=policy) as cache:
         cache.explain()  # opens the async transport too: to load its library takes longer than this deadline may be
-        error, seconds = failed(lambda: search(cache, {"deadline_ms": 300}))
-        assert error.attempts is not None
-        assert 3 < len(server.requests) <= error.attempts <= len(server.requests) + 1, "the last may have had no time"
-        assert seconds < 0.35
-        if not isinstance(error, errors.DeadlineExceeded):
-            assert error.status_code == 503
+
+        def attempt() -> float:
+            before = len(server.requests)
+            error, seconds = failed(lambda: search(cache, {"deadline_ms": 300}))
+            sent = len(server.requests) - before
+            assert error.attempts is not None
+            assert 1 < sent <= error.attempts <= sent + 1, "the last may have had no time"
+            assert isinstance(error, errors.DeadlineExceeded) or error.status_code == 503
             assert error.elapsed is not None
-            assert error.elapsed <= 0.35
+            assert error.elapsed <= seconds
+            return seconds
+
+        assert fastest(attempt, 0.35) <= 0.35
 
 
 @both_forms
 def test_a_wait_that_is_longer_than_the_deadline_is_not_begun(search: Search) -> None:
     """The caller gets the service's own word instead, at once."""
-    answer = faults.response(b"{}", status="429 Too Many Requests", headers=[("Retry-After", "5")])
-    with FaultServer(answer) as server, cache_of(server, retry_config=RetryPolicy(), deadline_ms=2_000) as cache:
+    answer = faults.response(b"{}", status="429 Too Many Requests", headers=[("Retry-After", "10")])
+    with FaultServer(answer) as server, cache_of(server, retry_config=RetryPolicy(), deadline_ms=8_000) as cache:
         error, seconds = failed(lambda: search(cache, {}))
-        assert (error.status_code, error.retry_after, error.attempts) == (429, 5.0, 1)
-        assert seconds < 1
+        assert (error.status_code, error.retry_after, error.attempts) == (429, 10.0, 1)
+        assert seconds < 5
         assert len(server.requests) == 1
 
 
@@ -129,11 +136,11 @@ SPECIFIED = RetryConfig("backoff", BackoffStrategy(10, 60_000, 1.5, 3_600_000), 
 
 @both_forms
 def test_a_wait_that_is_longer_than_the_deadline_is_not_begun_with_a_retry_config_either(search: Search) -> None:
-    answer = faults.response(b"{}", status="429 Too Many Requests", headers=[("Retry-After", "5")])
-    with FaultServer(answer) as server, cache_of(server, retry_config=SPECIFIED, deadline_ms=2_000) as cache:
+    answer = faults.response(b"{}", status="429 Too Many Requests", headers=[("Retry-After", "10")])
+    with FaultServer(answer) as server, cache_of(server, retry_config=SPECIFIED, deadline_ms=8_000) as cache:
         error, seconds = failed(lambda: search(cache, {}))
-        assert (error.status_code, error.retry_after, error.attempts) == (429, 5.0, 1)
-        assert seconds < 1
+        assert (error.status_code, error.retry_after, error.attempts) == (429, 10.0, 1)
+        assert seconds < 5
         assert len(server.requests) == 1
 
 
@@ -141,7 +148,7 @@ def test_a_wait_that_is_longer_than_the_deadline_is_not_begun_with_a_retry_confi
 def test_a_total_outage_opens_the_circuit_under_a_deadline_and_a_retry_config(search: Search) -> None:
     """Each call ends with the service's own word, whenever its deadline leaves no time for another attempt."""
     policy = BreakerPolicy(consecutive_failures=3)
-    arguments: dict[str, Any] = {"retry_config": SPECIFIED, "deadline_ms": 200, "breaker": policy}
+    arguments: dict[str, Any] = {"retry_config": SPECIFIED, "deadline_ms": 500, "breaker": policy}
     with FaultServer(busy_for_ever) as server, cache_of(server, **arguments) as cache:
         cache.explain()  # opens the async transport
         for _ in range(3):

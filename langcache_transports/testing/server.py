@@ -196,12 +196,12 @@ class FaultServer:
         if self._failures:
             raise self._failures[0]
 
-    def wait_until_closed(self, left: int = 0, timeout: float = 5.0) -> bool:
+    def wait_until_closed(self, left: int = 0, timeout: float = 30.0) -> bool:
         """Wait until at most `left` connections are open; False where that is not so after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._open) <= left, timeout)
 
-    def wait_for_requests(self, count: int, timeout: float = 5.0) -> bool:
+    def wait_for_requests(self, count: int, timeout: float = 30.0) -> bool:
         """Wait until `count` requests came; False where that is not so after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self.requests) >= count, timeout)

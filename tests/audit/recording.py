@@ -154,8 +154,8 @@ class ByHand(Queue):
 
 
 def by_hand(sink: Sink, losses: Notices | None = None, **policy: Any) -> ByHand:
-    """Return a queue whose turns the test takes, with a clock that it sets under the name `clock`."""
-    clock = policy.pop("clock", time.monotonic)
+    """Return a queue whose turns the test takes; its clock, which stands still, is another one where `clock` is."""
+    clock = policy.pop("clock", lambda: 0.0)
     policy.setdefault("size", 10)
     return ByHand(sink, Policy(**policy), losses or Losses(), clock, NotStarted)
 

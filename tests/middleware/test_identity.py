@@ -144,7 +144,7 @@ def test_an_error_that_ends_a_call_before_any_attempt_tells_of_the_call(ends: st
 
         def _call(self, request: Request, call_next: Next) -> Steps[Response]:
             if ends == "deadline":
-                yield from sleep(5)
+                yield from sleep(3_600)
             elif ends == "hook":
                 raise errors.RequestError("not today")
             return (yield from call_next(request))
@@ -155,9 +155,9 @@ def test_an_error_that_ends_a_call_before_any_attempt_tells_of_the_call(ends: st
         with pytest.raises(errors.LangCacheError):
             cache.search(prompt="p")
     with pytest.raises(errors.RequestError) as caught:
-        cache.search(prompt="p", deadline_ms=1_000)
+        cache.search(prompt="p", deadline_ms=60_000)
     assert caught.value.elapsed is not None
-    assert 0 <= caught.value.elapsed < 1
+    assert 0 <= caught.value.elapsed < 60
     assert caught.value.client_request_id
     assert caught.value.attempts == (None if ends == "hook" else 0), "of a hook's own error nobody knows"
 

@@ -289,7 +289,7 @@ def test_an_address_where_nobody_answers_leaves_time_for_the_next(make: Make, mo
             return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", place) for place in places]
 
         monkeypatch.setattr("langcache_transports.pooling.connection.socket.getaddrinfo", addresses)
-        assert make(TransportOptions()).send(asking(server.url, timeout=1.0)).status_code == 200
+        assert make(TransportOptions()).send(asking(server.url, timeout=2.0)).status_code == 200
         for each in waiting:
             each.close()
 

@@ -229,19 +229,21 @@ def test_a_traceback_shows_no_header_that_http_cannot_carry(sender: str, wrong: 
 @pytest.mark.parametrize("impatient", [True, False], ids=["the program's own limit", "cancelled"])
 @pytest.mark.parametrize("sender", ["threaded", "aiohttp"])
 def test_a_traceback_of_a_cancellation_shows_no_key(sender: str, impatient: bool) -> None:
-    async def cancelled(url: str) -> BaseException:
-        call = asyncio.ensure_future(search_async(sender, url, "string", {**OPTIONS[sender], "trust_env": False}))
+    async def cancelled(server: FaultServer) -> BaseException:
+        call = asyncio.ensure_future(
+            search_async(sender, server.url, "string", {**OPTIONS[sender], "trust_env": False})
+        )
+        assert await asyncio.to_thread(server.wait_for_requests, 1)
         if impatient:
             with pytest.raises(asyncio.TimeoutError) as late:
-                await asyncio.wait_for(call, 0.3)
+                await asyncio.wait_for(call, 0.01)
             return late.value
-        await asyncio.sleep(0.3)
         call.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await call
         return caught.value
 
     with FaultServer(faults.silent) as server:
-        error = asyncio.run(cancelled(server.url))
+        error = asyncio.run(cancelled(server))
         assert len(server.requests) == 1
     assert secrets_of(error) == []
