@@ -42,7 +42,8 @@ class Workers:
         self._limit = limit
         self._idle_seconds = idle
         self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        # Reentrant: a signal's handler or a finalizer may submit something while its own thread has it.
+        self._lock = threading.RLock()
         self._running = 0
         self._started = 0  # in all, for their names
         self._idle = 0  # threads that wait for work that nobody has submitted yet

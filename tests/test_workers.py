@@ -32,6 +32,7 @@ from langcache.workers import (
     result_of_async,
 )
 from tests.cycles import freed_at_once
+from tests.interruptions import interrupted
 from tests.transports.programs import output_of
 
 T = TypeVar("T")
@@ -152,6 +153,20 @@ def test_no_more_threads_run_than_the_limit() -> None:
         result_of(future, 10)
     workers.close()
     assert len(names) <= 2
+
+
+def test_a_signals_handler_may_submit_something_wherever_it_interrupts_that() -> None:
+    """It would wait for its own thread, for ever, if the lock were not reentrant."""
+    pool, found = Workers(), set[int]()
+
+    def handler() -> None:
+        found.add(pool.submit(lambda: len(found)).result())
+
+    def submit() -> None:
+        assert pool.submit(lambda: "done").result() == "done"
+
+    assert interrupted(submit, handler, Workers) == len(found) > 4
+    pool.close()
 
 
 def test_closed_workers_take_nothing_and_fail_what_is_not_begun() -> None:

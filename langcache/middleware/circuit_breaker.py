@@ -4,7 +4,9 @@
                                      ^                               |
                                      `-----(a probe fails)-----------'
 
-1. A circuit is changed under its lock, which is never held across a yield.
+1. A circuit is changed under its lock, which is never held across a yield. It is reentrant: a signal's handler or a
+   finalizer may make a call while its own thread has it. Such a call finds the circuit half changed, and counts as
+   nothing.
 2. Each call that is let through has a ticket: the number of the circuit's state. When the call ends and the state is
    another by then, what came of it counts as nothing.
 3. A probe that ends without telling anything - it was cancelled, say - makes room for the next one. So does one that
@@ -37,6 +39,9 @@ open ones one only where there is no closed one."""
 SHORTEST_LEASE: Final = 1.0
 """For how many seconds a probe keeps its place at the least, where a circuit is open for a shorter time."""
 
+_NO_STATE: Final = -1
+"""The number of a state that no circuit has."""
+
 _UNTOLD: Final = frozenset({408, 424, 429})
 """Statuses that say neither that the service works nor that it fails."""
 
@@ -57,7 +62,8 @@ class Circuit:
 
     def __init__(self, policy: BreakerPolicy) -> None:
         self._policy = policy
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._is_changing = False
         self._state = 0
         """The number of the state: it changes whenever the circuit opens or closes."""
         self._open_until: float | None = None
@@ -84,23 +90,33 @@ class Circuit:
     def enter(self, now: float) -> Ticket | None:
         """Return a ticket for a call, or None where it is not let through."""
         with self._lock:
-            if self._open_until is None:
-                return Ticket(self._state)
-            self._leases = [end for end in self._leases if end > now]
-            if now < self._open_until or len(self._leases) >= self._policy.probes:
-                return None
-            lease = now + max(self._policy.open_ms / 1000, SHORTEST_LEASE)
-            self._leases.append(lease)
-            return Ticket(self._state, lease)
+            if self._is_changing:
+                return None if self.state(now) == "open" else Ticket(_NO_STATE)
+            self._is_changing = True
+            try:
+                return self._entered(now)
+            finally:
+                self._is_changing = False
+
+    def _entered(self, now: float) -> Ticket | None:
+        if self._open_until is None:
+            return Ticket(self._state)
+        self._leases = [end for end in self._leases if end > now]
+        if now < self._open_until or len(self._leases) >= self._policy.probes:
+            return None
+        lease = now + max(self._policy.open_ms / 1000, SHORTEST_LEASE)
+        self._leases.append(lease)
+        return Ticket(self._state, lease)
 
     def left(self, now: float) -> float:
         """Return after how many seconds a call is let through at the latest, if none of those that try succeeds."""
         with self._lock:
-            if self._open_until is None:
-                return 0.0
-            if now >= self._open_until and len(self._leases) >= self._policy.probes:
-                return max(min(self._leases) - now, 0.0)
-            return max(self._open_until - now, 0.0)
+            open_until, leases = self._open_until, self._leases.copy()
+        if open_until is None:
+            return 0.0
+        if now >= open_until and len(leases) >= self._policy.probes:
+            return max(min(leases) - now, 0.0)
+        return max(open_until - now, 0.0)
 
     def leave(self, ticket: Ticket, failed: bool | None, now: float) -> bool | None:
         """Take back a ticket, with whether the call failed, or None where it told nothing.
@@ -108,18 +124,27 @@ class Circuit:
         Return True where that opened the circuit, False where it closed it, and None where it did neither.
         """
         with self._lock:
-            if ticket.state != self._state:
+            if self._is_changing:  # the lease of a probe is over in time
                 return None
-            if self._open_until is not None:
-                if ticket.lease in self._leases:  # or it is over, and another one may have the place
-                    self._leases.remove(ticket.lease)
-                if failed is None:
-                    return None
-                return self._open(now) if failed else self._close()
+            self._is_changing = True
+            try:
+                return self._left_by(ticket, failed, now)
+            finally:
+                self._is_changing = False
+
+    def _left_by(self, ticket: Ticket, failed: bool | None, now: float) -> bool | None:
+        if ticket.state != self._state:
+            return None
+        if self._open_until is not None:
+            if ticket.lease in self._leases:  # or it is over, and another one may have the place
+                self._leases.remove(ticket.lease)
             if failed is None:
                 return None
-            self._count(failed)
-            return self._open(now) if failed and self._is_too_much() else None
+            return self._open(now) if failed else self._close()
+        if failed is None:
+            return None
+        self._count(failed)
+        return self._open(now) if failed and self._is_too_much() else None
 
     def _count(self, failed: bool) -> None:
         self._on_end = self._on_end + 1 if failed else 0
@@ -156,7 +181,7 @@ class Circuits:
 
     def __init__(self) -> None:
         self._circuits: OrderedDict[tuple[BreakerPolicy, str], Circuit] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def of(self, policy: BreakerPolicy, origin: str) -> Circuit:
         """Return the circuit to `origin`, which is made where there is none."""

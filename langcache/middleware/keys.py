@@ -56,7 +56,8 @@ class Keys:
         self._refresh: KeyProvider = getattr(provider, "refresh") if callable(refresh) else provider  # noqa: B009
         self._module, _, self._name = describe(provider).rpartition(".")
         self._clock = clock
-        self._lock = threading.Lock()
+        # Reentrant: a signal's handler or a finalizer may make a call while its own thread has it.
+        self._lock = threading.RLock()
         self._key: Key = None
         self._expires: float | None = None
         self._flight: _Flight | None = None

@@ -123,7 +123,8 @@ class Budget:
         self._burst = burst
         self._ratio = ratio
         self._tokens = float(burst)
-        self._lock = threading.Lock()
+        # Reentrant: a signal's handler or a finalizer may make a call while its own thread has it.
+        self._lock = threading.RLock()
 
     @property
     def tokens(self) -> float:
@@ -141,7 +142,8 @@ class Budget:
     def earn(self) -> None:
         """Put in what a success earns, as far as there is room."""
         with self._lock:
-            self._tokens = min(self._tokens + self._ratio, self._burst)
+            # No function is called: behind it, a signal's handler could take one, which this would put back.
+            self._tokens = self._tokens + self._ratio if self._tokens + self._ratio < self._burst else self._burst
 
 
 class SharedBudget:

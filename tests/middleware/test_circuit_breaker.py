@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import timeit
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -26,9 +27,17 @@ from langcache.errors import (
     ReadTimeout,
     ResponseTooLargeError,
 )
-from langcache.middleware.circuit_breaker import MOST_CIRCUITS, Circuit, CircuitBreaker, Ticket, tells_failure
+from langcache.middleware.circuit_breaker import (
+    MOST_CIRCUITS,
+    Circuit,
+    CircuitBreaker,
+    Circuits,
+    Ticket,
+    tells_failure,
+)
 from langcache.steps import Send
 from langcache_transports.testing import AsyncFakeTransport, FakeTransport
+from tests.interruptions import interrupted
 from tests.middleware.stepping import Clock, fail, failure, fields_of, finish
 
 REQUEST = Request("POST", "http://cache.example/v1/caches/c/entries/search?key=secret", operation="search")
@@ -560,3 +569,26 @@ def test_an_open_circuit_costs_a_call_next_to_nothing() -> None:
             client.search(prompt="p")
 
     assert min(timeit.repeat(call, number=1, repeat=200)) < 0.0001
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_signals_handler_may_make_a_call_wherever_it_interrupts_one(status: int) -> None:
+    """It would wait for its own thread, for ever, if the locks were not reentrant."""
+    policy = BreakerPolicy(consecutive_failures=2, open_ms=0, window=2, minimum_calls=2)
+    middleware, lines = breaker(policy)
+    ended: list[int] = []
+
+    def call(status: int) -> None:
+        with suppress(CircuitOpen):  # another one is trying
+            steps = begin(middleware)
+            _ = finish(steps, Response(200)) if status == 200 else fail(steps, failure(status))
+        assert middleware.circuits()
+        ended.append(status)
+
+    def calls() -> None:
+        for each in (200, 503, 503, 503, 200, 503):  # one opens the circuit, one tries in vain, and one closes it
+            call(each)
+
+    count = interrupted(calls, lambda: call(status), Circuit, Circuits)
+    assert len(ended) == count + 6 > 50
+    assert any("failed too often" in line for line in lines)

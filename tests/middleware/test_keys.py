@@ -25,6 +25,7 @@ from langcache.middleware.keys import LONGEST_FLIGHT, REST, Key, Keys
 from langcache.secret import Secret
 from langcache.steps import Resolve, Wait
 from tests.cycles import freed_at_once
+from tests.interruptions import interrupted
 from tests.middleware.stepping import Clock
 
 K1, K2 = Secret("k1"), Secret("k2")
@@ -1008,3 +1009,19 @@ class AnyOrder(RuleBasedStateMachine):
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(max_examples=100, stateful_step_count=40)
+
+
+def test_a_signals_handler_may_make_a_call_wherever_it_interrupts_one() -> None:
+    """It would wait for its own thread, for ever, if the lock were not reentrant."""
+    keys = Keys(lambda: Credential("k1"), Clock())
+    first = Call(keys)
+    first.send(first.question())
+    assert first.key == K1
+
+    found: list[Key] = []
+
+    def handler() -> None:
+        found.append(Call(keys).key)
+
+    assert interrupted(lambda: Call(keys), handler, Keys) == len(found) > 4
+    assert set(found) == {K1}

@@ -35,6 +35,7 @@ from langcache.middleware.retry import MOST_PREVIOUS, Retry
 from langcache.middleware.schedules import Budget, Failure, PolicySchedule, SharedBudget, SpecifiedSchedule
 from langcache.steps import Send, Sleep
 from langcache_transports.testing import FakeTransport
+from tests.interruptions import interrupted
 from tests.middleware.stepping import Clock, fail, failure, finish
 
 SEARCH = Request("POST", "http://cache.example/search", operation="search", idempotent=True)
@@ -202,6 +203,17 @@ def test_a_success_earns_its_share_of_a_repetition_whatever_it_took() -> None:
     assert budget.tokens == 8
     schedule.succeeded()
     assert budget.tokens == 8.1
+
+
+def test_a_signals_handler_may_repeat_a_call_wherever_it_interrupts_one() -> None:
+    """It would wait for its own thread, for ever, if the lock were not reentrant."""
+    budget = Budget(100, 0.1)
+
+    def calls() -> None:
+        budget.take()
+        budget.earn()
+
+    assert interrupted(calls, calls, Budget) > 4
 
 
 def test_over_time_no_more_than_the_share_is_repeated() -> None:
