@@ -295,8 +295,8 @@ class CircuitBreaker:
 
 def tells_failure(error: LangCacheError) -> bool | None:
     """Say whether `error` tells that the service fails (True), that it is there (False), or nothing (None)."""
-    if isinstance(error, DeadlineExceeded) and not (error.during == "send" and error.begun):
-        # The time is over elsewhere than in an attempt: what there is to tell, the attempts before have told.
+    if isinstance(error, DeadlineExceeded) and not _ended_an_exchange(error):
+        # The time is over elsewhere: what there is to tell, the attempts before have told.
         return tells_failure(error.previous[-1]) if error.previous else None
     if isinstance(error, RequestError):
         if isinstance(error, PoolTimeout):
@@ -305,6 +305,11 @@ def tells_failure(error: LangCacheError) -> bool | None:
     if not error.status_code or error.status_code in _UNTOLD:
         return None
     return error.status_code >= 500
+
+
+def _ended_an_exchange(error: DeadlineExceeded) -> bool:
+    """Say whether the service had its time, and not a wait for a connection or a thread, nor anything else."""
+    return error.during == "send" and error.begun and not isinstance(error.__cause__, PoolTimeout)
 
 
 def _origin(url: str) -> str:

@@ -35,6 +35,7 @@ from langcache.middleware.circuit_breaker import (
     Ticket,
     tells_failure,
 )
+from langcache.middleware.deadline import Deadline
 from langcache.steps import Send
 from langcache_transports.testing import AsyncFakeTransport, FakeTransport
 from tests.interruptions import interrupted
@@ -315,6 +316,25 @@ def test_a_deadline_that_ends_elsewhere_than_in_an_attempt_tells_what_the_last_a
     error = DeadlineExceeded("over", during, begun)
     error.previous = (failure(503), last)
     assert tells_failure(error) is tells_failure(last)
+
+
+def test_a_deadline_that_ends_in_a_wait_for_a_thread_tells_what_the_last_attempt_told() -> None:
+    """Or a program with many tasks would leave a service alone that it is only too slow to ask."""
+    error = DeadlineExceeded("over", "send")
+    error.__cause__ = PoolTimeout("our own lack")
+    assert tells_failure(error) is None
+    error.previous = (failure(503),)
+    assert tells_failure(error) is True
+
+
+def test_waiting_for_a_thread_until_the_deadline_opens_no_circuit() -> None:
+    clock = Clock()
+    middleware, lines = breaker(BreakerPolicy(consecutive_failures=1), clock)
+    steps = Deadline(clock)(REQUEST.with_options(deadline=0.1), lambda request: middleware(request, send))
+    next(steps)
+    clock.now = 0.1
+    assert isinstance(fail(steps, PoolTimeout("no thread became free")), DeadlineExceeded)
+    assert lines == []
 
 
 def test_a_deadline_that_ends_in_a_later_attempt_tells_of_the_service() -> None:
