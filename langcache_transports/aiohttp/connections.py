@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import aiohttp
 from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
 
 from langcache.workers import abandonable
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _HEAD_END = b"\r\n\r\n"
 _BODILESS = (204, 304)
 _MOST_PLACES = 16
+_MOST_INTERIM = 20
 
 
 class Place(NamedTuple):
@@ -105,6 +107,7 @@ class Wire(ResponseHandler):
     """What it broke with."""
     connector: Connector | None = None
     """The pool of its event loop, once it has been begun on."""
+    _interim = 0
     _head = 0
     _last = b""
     _poll: Any = None
@@ -114,7 +117,7 @@ class Wire(ResponseHandler):
         self.connector = connector
         self.idle = self.complete = False
         self.key = None
-        self.received = self._head = 0
+        self.received = self._head = self._interim = 0
         self._last = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -136,6 +139,18 @@ class Wire(ResponseHandler):
             self.received += len(data)
             self._last = known[-len(_HEAD_END) :]
         super().data_received(data)
+
+    async def read(self) -> Any:
+        """Return the next answer, which may be an interim one (RFC 9110, section 15.2), of which there may be some.
+
+        Those that have arrived are read without a turn of the event loop, so that no time limit would end a flood.
+        """
+        answer: Any = await super().read()
+        if 100 <= answer[0].code < 200:
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                raise HttpProcessingError(message=f"more than {_MOST_INTERIM} interim answers")
+        return answer
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         """Keep what the connection broke with."""

@@ -45,7 +45,7 @@ class Answer(http.client.HTTPResponse):
 
     def begin(self) -> None:
         """Read the head of the answer, behind the interim ones (RFC 9110, section 15.2)."""
-        for _ in range(_MOST_INTERIM):
+        for _ in range(_MOST_INTERIM + 1):
             super().begin()
             if self._source.ended:  # which Python takes for the end of the headers
                 raise http.client.IncompleteRead(b"")

@@ -304,3 +304,19 @@ def test_threads_share_a_transport(transport: Transport, server: LocalServer) ->
         thread.join()
     assert len(answers) == 16
     assert len(server.requests) == 320
+
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+
+
+def test_a_flood_of_interim_answers_is_refused(transport: Transport) -> None:
+    """Somebody would read them for as long as the server sends them."""
+    assert isinstance(raised(transport, INTERIM * 21 + b"HTTP/1.1 204 Empty\r\n\r\n"), errors.RemoteProtocolError)
+
+
+def test_some_interim_answers_are_passed_over(transport: Transport) -> None:
+    server = OneAnswer(INTERIM * 20 + b"HTTP/1.1 204 Empty\r\n\r\n")
+    try:
+        assert transport.send(Request("GET", server.url, timeout=5)).status_code == 204
+    finally:
+        server.close()
