@@ -132,6 +132,10 @@ def _reason(error: BaseException, request: Request) -> str:
         return f"the proxy answered {error.status} {error.message}"
     if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):  # their own words show more
         return " ".join(error.message.split()) or "the answer is not valid HTTP"
+    cause: object = getattr(error, "os_error", None)
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(cause, OSError):
+        # Its own text shows the context of TLS as an object, and nothing of some causes.
+        return f"cannot connect to {error.host}:{error.port}: {str(cause) or type(cause).__name__}"
     said = str(error) or type(error).__name__  # it may quote the server, whatever that sent
     query = request.url.partition("?")[2]
     if query:  # older versions show the whole URL where the request could not be written

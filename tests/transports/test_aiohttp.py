@@ -861,6 +861,26 @@ def test_a_certificate_that_cannot_be_verified_is_not_worth_a_repetition(serving
     assert server.requests == []
 
 
+def hangs_up_in_the_handshake(server: RawServer, connection: socket.socket, number: int) -> None:
+    connection.recv(65536)
+
+
+def test_a_server_that_hangs_up_in_the_handshake_is_named_with_the_reason(serving: Serving) -> None:
+    """aiohttp's own text is "ssl:<ssl.SSLContext object at 0x7f42e1baecc0> [None]"."""
+    server = serving(hangs_up_in_the_handshake)
+    place = server.url.partition("://")[2]
+
+    async def main(transport: AiohttpTransport) -> None:
+        with pytest.raises(errors.ConnectError) as caught:
+            await transport.send(post(f"https://{place}"))
+        said = str(caught.value)
+        assert said.startswith(f"POST https://{place}/path: cannot connect to {place}: ")
+        assert "object at" not in said
+        assert "None" not in said
+
+    run(main)
+
+
 def test_a_server_that_refuses_a_stranger_is_a_connect_error(serving: Serving) -> None:
     """With TLS 1.3 the client learns of it only when it reads the answer."""
     server = serving(owns, server_context(demands=True))
