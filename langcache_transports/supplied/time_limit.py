@@ -47,8 +47,9 @@ class InTime(ABC):
 async def within(seconds: float | None, exchange: Coroutine[Any, Any, Result]) -> Result:
     """Return what `exchange` returns, or cancel it after that time, and raise TimeoutError; None is no limit.
 
-    Where the caller is cancelled, so is the exchange; both times it has ended when this ends. An event loop that is
-    not asyncio's, which httpx can run on, has the library's own limits alone.
+    Where the caller is cancelled, so is the exchange; both times it has ended when this ends, unless the caller is
+    cancelled once more. An event loop that is not asyncio's, which httpx can run on, has the library's own limits
+    alone.
     """
     if seconds is None or not _is_asyncio():
         return await exchange
@@ -67,10 +68,15 @@ async def within(seconds: float | None, exchange: Coroutine[Any, Any, Result]) -
 
 async def _end(task: asyncio.Task[Any]) -> None:
     """Cancel a task that is not done, and wait until it is."""
+    task.add_done_callback(_see)
     if task.cancel():
-        await asyncio.wait([task])
+        await asyncio.wait([task])  # which may be cancelled too, as anyio does it for as long as a task goes on
+
+
+def _see(task: asyncio.Task[Any]) -> None:
+    """Look at what a task ended with, or asyncio reports that nobody has."""
     if not task.cancelled():
-        task.exception()  # or asyncio reports one that nobody has seen
+        task.exception()
 
 
 def _is_asyncio() -> bool:

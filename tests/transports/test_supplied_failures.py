@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import inspect
 import socket
 import ssl
@@ -241,3 +243,38 @@ def test_a_challenge_that_is_none_is_the_servers_mistake(client: str, realm: str
         cache = LangCache(server.url, cache_id="c", client=session, trust_env=False)
         with pytest.raises(errors.LangCacheError):
             cache.search(prompt="p")
+
+
+def test_a_failure_while_the_caller_is_cancelled_twice_is_not_told_by_asyncio() -> None:
+    """As anyio does it, for as long as a task goes on. The failure is nobody's then, and no accident either."""
+    told: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        class Client(httpx.AsyncClient):
+            async def send(self, *arguments: Any, **keywords: Any) -> Any:
+                begun.set()
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    for _ in range(3):
+                        await asyncio.sleep(0)
+                    ended.set()
+                    raise httpx.ReadError("the connection broke while it was closed") from None
+
+        async with Client() as client, LangCache("http://cache.invalid", "k", "c", async_client=client) as cache:
+            caller = asyncio.create_task(cache.search_async(prompt="p", timeout_ms=10_000))
+            await begun.wait()
+            for _ in range(2):
+                caller.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await caller
+            await ended.wait()
+            await asyncio.sleep(0)
+        gc.collect()
+
+    asyncio.run(main())
+    assert told == []
