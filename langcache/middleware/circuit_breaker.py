@@ -157,7 +157,8 @@ class Circuit:
         if self._on_end >= self._policy.consecutive_failures:
             return True
         known = len(self._failed)
-        return known >= self._policy.minimum_calls and self._failures >= self._policy.failure_rate * known
+        # A quotient is rounded as the rate itself is; a product may be more than the failures of which it is the share.
+        return known >= self._policy.minimum_calls and self._failures / known >= self._policy.failure_rate
 
     def _open(self, now: float) -> bool:
         self._open_until = now + self._policy.open_ms / 1000

@@ -183,6 +183,21 @@ def test_its_circuits_tell_their_states() -> None:
     assert middleware.circuits()[1] == ("http://cache.example", "closed")
 
 
+@pytest.mark.parametrize(
+    ("failures", "calls", "rate"), [(28, 50, 0.56), (7, 100, 0.07), (55, 100, 0.55), (1, 3, 1 / 3)]
+)
+def test_it_opens_at_the_very_share_of_failures(failures: int, calls: int, rate: float) -> None:
+    """In binary numbers, 0.56 times 50 is more than 28."""
+    policy = BreakerPolicy(consecutive_failures=1_000, failure_rate=rate, window=calls, minimum_calls=calls)
+    middleware, lines = breaker(policy)
+    for _ in range(calls - failures):
+        finish(begin(middleware), Response(200))
+    fail_times(middleware, failures - 1)
+    assert lines == []
+    fail_times(middleware, 1)
+    assert len(lines) == 1
+
+
 def test_a_probe_that_fails_opens_it_again() -> None:
     clock = Clock()
     middleware, lines = breaker(clock=clock)
