@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ..errors import RETRYABLE_STATUSES, ConfigurationError, LangCacheError, NetworkError, TimeoutException
 from ..http import Request
@@ -13,6 +13,9 @@ from ..workers import discard
 
 DEFAULT_JITTER_MS = 1_000
 """The largest random part of a wait, in milliseconds, where a BackoffStrategy gives none."""
+
+_NEARLY_ONE: Final = 1 - 1e-9
+"""What is a whole token: ten times a tenth of one is a little less than one, in binary numbers."""
 
 Uniform = Callable[[float, float], float]
 """Returns a random number from a range."""
@@ -134,7 +137,7 @@ class Budget:
     def take(self) -> bool:
         """Take one, and say whether there was one."""
         with self._lock:
-            if self._tokens < 1:
+            if self._tokens < _NEARLY_ONE:
                 return False
             self._tokens -= 1
             return True

@@ -205,6 +205,17 @@ def test_a_success_earns_its_share_of_a_repetition_whatever_it_took() -> None:
     assert budget.tokens == 8.1
 
 
+@pytest.mark.parametrize("successes", [3, 10, 49])
+def test_as_many_successes_as_make_one_pay_for_a_repetition(successes: int) -> None:
+    budget = Budget(1, 1 / successes)
+    assert budget.take()
+    for _ in range(successes - 1):
+        budget.earn()
+    assert not budget.take()
+    budget.earn()
+    assert budget.take()
+
+
 def test_a_signals_handler_may_repeat_a_call_wherever_it_interrupts_one() -> None:
     """It would wait for its own thread, for ever, if the lock were not reentrant."""
     budget = Budget(100, 0.1)
