@@ -147,6 +147,7 @@ def bounded(work: Callable[[], T], seconds: float) -> T:
     done in the caller's, however long it takes. Where there are too many threads that were left alone, it is not done:
     PoolTimeout is raised.
     """
+    begun = time.monotonic()
     _require_room()
     future = None
     with suppress(PoolTimeout):
@@ -154,7 +155,8 @@ def bounded(work: Callable[[], T], seconds: float) -> T:
     if future is None:
         return work()
     try:
-        return result_of(future, seconds)
+        # To start a thread takes time too: where there are hundreds, each waits for the others.
+        return result_of(future, seconds, spent=time.monotonic() - begun)
     except BaseException:
         _abandon(future)
         raise
@@ -273,8 +275,11 @@ def _passed(gate: threading.Lock, seconds: float | None) -> bool:
     return gate.acquire(timeout=-1 if seconds is None else min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
 
-def result_of(future: Future[T] | Reply[T], seconds: float | None) -> T:
-    """Return the result of `future`, or raise TimeoutError after that many seconds; None is no limit."""
+def result_of(future: Future[T] | Reply[T], seconds: float | None, spent: float = 0.0) -> T:
+    """Return the result of `future`, or raise TimeoutError after that many seconds; None is no limit.
+
+    So many of them are `spent` already, where it is no reply.
+    """
     if isinstance(future, Reply):
         return future.wait(seconds)
     # Not future.result(timeout): its TimeoutError cannot be told from one that the work raised. And not an Event, whose
@@ -282,7 +287,7 @@ def result_of(future: Future[T] | Reply[T], seconds: float | None) -> T:
     gate = threading.Lock()
     gate.acquire()
     future.add_done_callback(lambda _: gate.release())
-    if not _passed(gate, seconds):
+    if not _passed(gate, None if seconds is None else seconds - spent):
         raise TimeoutError(f"not done after {seconds} s")
     try:
         return future.result()
@@ -304,7 +309,7 @@ async def bounded_async(work: Callable[[], Awaitable[T] | T], seconds: float) ->
         _require_room()
         future = in_thread(work)
         try:
-            value = await result_of_async(future, seconds)
+            value = await result_of_async(future, seconds, spent=time.monotonic() - begun)
         except BaseException:
             _abandon(future)
             raise
@@ -335,7 +340,7 @@ async def _awaited(value: Awaitable[T], seconds: float) -> T:
         del task  # an exception's traceback holds this frame: without this, a failure would be a reference cycle
 
 
-async def result_of_async(future: Future[T] | Reply[T], seconds: float | None) -> T:
+async def result_of_async(future: Future[T] | Reply[T], seconds: float | None, spent: float = 0.0) -> T:
     """The same as `result_of`, for async programs. A caller that is cancelled does not cancel a running future."""
     if isinstance(future, Reply):
         return await future.wait_async(seconds)
@@ -343,7 +348,7 @@ async def result_of_async(future: Future[T] | Reply[T], seconds: float | None) -
 
     waiter = asyncio.wrap_future(future)
     try:
-        await asyncio.wait([waiter], timeout=seconds)
+        await asyncio.wait([waiter], timeout=None if seconds is None else seconds - spent)
         if waiter.done():
             return waiter.result()
         raise TimeoutError(f"not done after {seconds} s")

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
@@ -67,6 +68,30 @@ def test_work_that_takes_too_long_is_left_alone() -> None:
     assert time.monotonic() - begun < 5
     released.set()
     assert ended.wait(10)
+
+
+@pytest.mark.parametrize("form", ["sync", "async"])
+def test_the_time_in_which_a_thread_is_started_counts(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where hundreds of threads start others at the same time, it is longer than many a limit."""
+    now, known = 0.0, in_thread
+
+    def start_slowly(work: Callable[[], T]) -> Future[T]:
+        nonlocal now
+        now += 3.0
+        return known(work)
+
+    def left(future: Future[Any], seconds: float, spent: float = 0.0) -> float:
+        return seconds - spent
+
+    async def left_async(future: Future[Any], seconds: float, spent: float = 0.0) -> float:
+        return seconds - spent
+
+    monkeypatch.setattr(workers, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(workers, "in_thread", start_slowly)
+    monkeypatch.setattr(workers, "result_of", left)
+    monkeypatch.setattr(workers, "result_of_async", left_async)
+    waited: object = bounded(str, 10) if form == "sync" else asyncio.run(bounded_async(functools.partial(str), 10))
+    assert waited == 7.0
 
 
 def test_without_another_thread_the_work_is_done_in_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
