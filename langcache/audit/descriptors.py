@@ -200,14 +200,13 @@ def written_to(path: Path) -> Path:
 
 def in_order(paths: list[Path]) -> list[Path]:
     """Return `paths` with those of one file in the order in which they were written, whatever order they are in."""
-    ordered = list(paths)
-    for origin in dict.fromkeys(written_to(path) for path in paths):
-        places = [index for index, path in enumerate(paths) if written_to(path) == origin]
+    ordered, whole = list(paths), [path.absolute() for path in paths]
+    for origin in dict.fromkeys(map(written_to, whole)):
+        places = [index for index, path in enumerate(whole) if written_to(path) == origin]
         # What was put aside bears its moment, and the file itself is the newest.
-        aside = sorted(path for index, path in enumerate(paths) if index in places and path != origin)
-        own = [*aside, *(paths[index] for index in places if paths[index] == origin)]
-        for index, path in zip(places, own, strict=True):
-            ordered[index] = path
+        by_age = sorted(places, key=lambda index: (whole[index] == origin, whole[index]))
+        for place, index in zip(places, by_age, strict=True):
+            ordered[place] = paths[index]
     return ordered
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from ..errors import ConfigurationError
 from .chain import Chain, Head, HeadAlteredError, Kept, Link, OtherKeyError, head_path, link_of, unpacked
 from .descriptors import followed, in_order, written_to
 
@@ -58,11 +59,12 @@ def verify(
     expect_records: int | None = None,
     expect_chain: str | None = None,
 ) -> Verification:
-    """Verify audit files as one chain; raises OSError where one cannot be read.
+    """Verify audit files as one chain; raises OSError where one cannot be read, ConfigurationError where there is none.
 
     Files that were put aside are read in the order in which they were written; others as they are given, the oldest
     first. Where the head of the last file stands beside it, as its writers left it, that says how the chain begins and
-    ends; where it does not, that is a warning.
+    ends; where it does not, that is a warning. Where only files that were put aside are given, the end is not looked
+    at, unless the file that they were written as is gone: then they are all there is.
 
     Without it, the chain must begin with the first record there ever was, or, with `after`, behind the record of that
     hash, which older files end with. What it ends with, only `expect_last`, a hash, or `expect_records`, a number, can
@@ -70,16 +72,21 @@ def verify(
     """
     chain = chain or Chain()
     paths = in_order([Path(file) for file in files])
-    last = paths[-1] if paths else Path()
+    if not paths:
+        raise ConfigurationError(
+            "files must name one audit file at least; where a pattern found none, see its directory"
+        )
+    last = paths[-1]
     origin = written_to(last)
     # Before the lines: what is appended meanwhile is behind it.
-    found = _find_head(followed(origin), chain, is_end=origin == last)
+    found = _find_head(followed(origin), chain)
     verifier = Verifier(chain, after, found.kept)
     for path in paths:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 verifier.read(str(path), number, line.removesuffix(b"\n"))
-    verifier.compare(str(last), found)
+    # After the lines: a writer that puts a file aside has a new one by now.
+    verifier.compare(str(last), found, is_end=origin == last or not origin.exists())
     return verifier.finish(expect_last, expect_records, expect_chain)
 
 
@@ -88,24 +95,22 @@ class FoundHead:
     """What there is of the head of an audit file; with a `problem` or a `warning`, it cannot be relied on."""
 
     kept: Kept | None = None
-    is_end: bool = False
-    """Whether what is verified ends with the file whose head it is."""
     problem: str | None = None
     warning: str | None = None
 
 
-def _find_head(path: Path, chain: Chain, is_end: bool) -> FoundHead:
+def _find_head(path: Path, chain: Chain) -> FoundHead:
+    if not path.name:
+        return FoundHead()  # it is a directory, which whoever opens it is told
     head = head_path(path)
     try:
         content = head.read_bytes()
         if not content:  # it was created, and its writer could not go on
             raise FileNotFoundError
-        return FoundHead(unpacked(content, path, chain), is_end)
+        return FoundHead(unpacked(content, path, chain))
     except (HeadAlteredError, OtherKeyError) as error:
         return FoundHead(problem=str(error))
     except OSError as error:
-        if not is_end:
-            return FoundHead()  # nothing says that there has to be one
         reason = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         return FoundHead(
             warning=f"the head {str(head)!r} {reason}: whether records are missing at the end is not known"
@@ -210,17 +215,20 @@ class Verifier:
         else:
             self._find("reordered", f"record {seq} stands here again, or in the place of another one")
 
-    def compare(self, file: str, found: FoundHead) -> None:
-        """Compare what was read, which ends with `file`, with the head that the chain's writers left."""
+    def compare(self, file: str, found: FoundHead, is_end: bool) -> None:
+        """Compare what was read, which ends with `file`, with the head that the chain's writers left.
+
+        Without `is_end` there is more behind it, which was not read, and nothing says that there has to be a head.
+        """
         order, where, _ = self._where
         if where != file:  # there is no line in it
             self._where = (order + 1, file, 0)
         if found.problem is not None:
             self._find("altered", found.problem)
-        if found.warning is not None and (self._records or not self._problems):
+        if is_end and found.warning is not None and (self._records or not self._problems):
             self._warnings.append(found.warning)
         if found.kept is not None:
-            self._compare(found.kept.head, found.is_end)
+            self._compare(found.kept.head, is_end)
 
     def _compare(self, head: Head, is_end: bool) -> None:
         last = self._head or Head(0, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from langcache.audit import Chain, Finding, Head, JsonLinesFile, Verification, verify
 from langcache.audit.verification import MOST_FINDINGS, Verifier
+from langcache.errors import ConfigurationError
 from tests.audit.recording import KEY, record
 
 CHAINS = [Chain(), Chain(KEY)]
@@ -364,6 +366,38 @@ def test_only_what_was_put_aside_is_verified_without_its_end(path: Path, chain: 
     aside = [file for file in path.parent.glob("audit.jsonl*") if file != path]
     found = verify(aside, chain)
     assert (found.is_whole, found.records, found.warnings) == (True, 3, ())
+
+
+def test_that_the_newest_file_is_gone_is_found_where_those_that_were_put_aside_are_all_there_is(
+    path: Path, chain: Chain
+) -> None:
+    """As a shell's pattern for all files gives them."""
+    written(path, 6, chain, max_bytes=1)
+    path.unlink()
+    found = verify(path.parent.glob("audit.jsonl*"), chain)
+    assert texts(found) == ["1 missing: record 6 is missing behind this line"]
+    path.with_name(".audit.jsonl.head").unlink()
+    found = verify(path.parent.glob("audit.jsonl*"), chain)
+    assert (found.is_whole, len(found.warnings)) == (True, 1)
+
+
+def test_files_are_ordered_however_their_paths_are_written(
+    path: Path, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(path, 3, chain, max_bytes=1)
+    monkeypatch.chdir(path.parent)
+    assert verify([path, *(file.name for file in path.parent.glob("audit.jsonl.*"))], chain).is_whole
+
+
+@pytest.mark.parametrize("directory", [".", "/"])
+def test_a_directory_is_no_audit_file(directory: str) -> None:
+    with pytest.raises(OSError, match=re.escape(repr(directory))):
+        verify([directory])
+
+
+def test_without_a_file_there_is_nothing_to_verify() -> None:
+    with pytest.raises(ConfigurationError, match="files must name one audit file at least"):
+        verify([])
 
 
 def test_what_is_appended_while_it_is_verified_is_no_finding(path: Path, chain: Chain) -> None:
