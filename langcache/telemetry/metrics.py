@@ -93,12 +93,13 @@ class Circuits:
     def observe(self, _options: CallbackOptions) -> Iterable[Observation]:
         """Return the states; where there are several circuits to a server, the worst one."""
         worst: dict[tuple[tuple[str, Any], ...], int] = {}
-        for origin, state in self._states():
+        for origin, state in (found for circuits in _measured_with(self) for found in circuits.states()):
             server = tuple(of_server(origin).items())
             worst[server] = max(_STATES[state], worst.get(server, 0))
         return [Observation(state, dict(server)) for server, state in worst.items()]
 
-    def _states(self) -> Iterator[tuple[str, CircuitState]]:
+    def states(self) -> Iterator[tuple[str, CircuitState]]:
+        """Yield the circuits' origins and their states."""
         for known in self._breakers:
             breaker = known()
             if breaker is not None:
@@ -117,3 +118,9 @@ def circuits_of(provider: MeterProvider | None) -> Circuits:
     if provider is None or provider is metrics.get_meter_provider():
         return _global
     return _by_provider.setdefault(provider, Circuits())
+
+
+def _measured_with(circuits: Circuits) -> Iterable[Circuits]:
+    """Return all that are measured as `circuits` are: a provider may be the global one only after it was handed in."""
+    same = (_global, _by_provider.get(metrics.get_meter_provider(), _global))
+    return set(same) if circuits in same else (circuits,)

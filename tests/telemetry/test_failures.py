@@ -189,6 +189,38 @@ def test_providers_may_be_set_up_after_the_client_was_made() -> None:
     assert output_of(program) == ("3 3 1\n", "")
 
 
+def test_a_provider_may_be_handed_in_before_it_is_the_global_one() -> None:
+    """All clients' circuits are observed, whichever plugin's callback the meter has kept."""
+    program = """
+        import sys
+        from opentelemetry import metrics
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from langcache import BreakerPolicy, LangCache, Response
+        from langcache.telemetry import OpenTelemetry
+        from langcache_transports.testing import FakeTransport
+
+        reader = InMemoryMetricReader()
+        meters, clients = MeterProvider([reader]), []
+        for step in ORDER.split():
+            if step == "set":
+                metrics.set_meter_provider(meters)
+                continue
+            plugin = OpenTelemetry(meter_provider=meters) if step == "own" else OpenTelemetry()
+            transport = FakeTransport([Response(200, {}, b'{"data":[]}')])
+            options = {"transport": transport, "plugins": [plugin], "breaker": BreakerPolicy()}
+            clients.append(LangCache(f"http://{step}", "k", "c", **options))
+            clients[-1].search(prompt="p")
+        data = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+        [states] = [metric.data.data_points for metric in data if metric.name == "langcache.breaker.state"]
+        print(*sorted(point.attributes["server.address"] for point in states))
+        meters.shutdown()
+    """
+    for order in ("own set global", "own global set", "global own set"):
+        said, _ = output_of(program.replace("ORDER", repr(order)))  # the SDK may tell of the second instrument
+        assert said == "global own\n", order
+
+
 def test_a_forked_child_goes_on_tracing() -> None:
     program = """
         import os
