@@ -242,7 +242,7 @@ def _outcome(request: Request, response: object, error: BaseException | None) ->
 
 
 def _carrying(request: Request, context: Context) -> Request:
-    """Return `request` with the headers of the trace, unless the caller gave one of them.
+    """Return `request` with the headers of the trace, unless the caller gave one of them; baggage is apart from that.
 
     Raises UnsendableHeaderError where one cannot be: a propagator may write what somebody else has chosen.
     """
@@ -252,6 +252,7 @@ def _carrying(request: Request, context: Context) -> Request:
         problem = header_name_problem(name) or header_value_problem(value)
         if problem is not None:
             raise UnsendableHeaderError(f"the propagator's header {name!r} {problem}")
-    if not carrier or any(name in request.headers for name in carrier):
+    given = {name for name in carrier if name in request.headers}
+    if given - {"baggage"}:  # parts of two contexts are none
         return request
-    return request.with_headers(carrier)
+    return request.with_headers({name: value for name, value in carrier.items() if name not in given})

@@ -48,6 +48,17 @@ def test_a_context_that_the_caller_gives_stands_before_it() -> None:
     assert headers_of(http_headers={"Traceparent": TRACEPARENT}) == [{"Traceparent": TRACEPARENT}] * 2
 
 
+def test_baggage_that_the_caller_gives_stands_before_the_contexts_and_the_trace_goes_along() -> None:
+    token = contexts.attach(baggage.set_baggage("team", "support"))
+    try:
+        [first, _] = headers_of(http_headers={"Baggage": "team=sales"})
+        assert set(first) == {"Baggage", "traceparent"}
+        assert first["Baggage"] == "team=sales"
+        assert headers_of(http_headers={"Traceparent": TRACEPARENT}) == [{"Traceparent": TRACEPARENT}] * 2
+    finally:
+        contexts.detach(token)
+
+
 def test_it_can_be_left_out() -> None:
     assert headers_of(propagation=False) == [{}, {}]
 
