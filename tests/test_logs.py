@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import logging
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 
+from langcache import logs
 from langcache.logs import LOGGER, SECONDS_BETWEEN, WIRE, Logger, Seldom, Teller, identified, teller
 from tests.middleware.stepping import Clock
 
@@ -241,3 +244,15 @@ def test_a_line_ends_with_the_ids_of_the_call(own: str | None, theirs: str | Non
 def test_the_names_are_the_standard_ones() -> None:
     loggers: list[Logger] = [logging.getLogger("langcache"), logging.getLogger("langcache.wire")]
     assert loggers == [LOGGER, WIRE]
+
+
+def test_every_line_and_its_fields_are_in_the_guide() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "observability.md").read_text(encoding="utf-8")
+    told: set[str] = set()
+    for file in Path(logs.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            keywords = {each.arg: each.value for each in node.keywords} if isinstance(node, ast.Call) else {}
+            if isinstance(event := keywords.get("event"), ast.Constant):
+                told |= {str(event.value), *(f"langcache_{name}" for name in keywords if name)}
+    assert {"breaker_opened", "langcache_open_ms"} <= told
+    assert [name for name in sorted(told) if f"`{name}`" not in guide] == []
