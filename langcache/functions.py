@@ -28,6 +28,13 @@ _STAGES: Final = {
     "langcache_attempt_middleware": ("before_attempt", "after_attempt", "on_attempt_error"),
 }
 
+_ARGUMENTS: Final = {
+    role: arguments
+    for roles in _STAGES.values()
+    for role, arguments in zip(roles, (("request",), ("request", "response"), ("request", "error")), strict=True)
+}
+"""What each is called with."""
+
 
 class FunctionPlugin:
     """A plugin made of functions, in place of a generator around an exchange.
@@ -38,7 +45,7 @@ class FunctionPlugin:
     for errors are given the errors that come from further inside, and not what the other functions here raise.
 
     `name` is the plugin's, for ``without`` and ``order``; None is the name of the first function. Raises PluginError
-    where there is no function, or something else in the place of one.
+    where there is no function, something else in the place of one, or one that does not take what it is called with.
     """
 
     def __init__(
@@ -66,6 +73,11 @@ class FunctionPlugin:
         for role, function in self._functions.items():
             if not callable(function):
                 raise PluginError(f"FunctionPlugin: {role} must be a function, not {type(function).__name__}")
+            if not _takes(function, _ARGUMENTS[role]):
+                raise PluginError(
+                    f"FunctionPlugin: {role} is called with {' and '.join(_ARGUMENTS[role])}, which "
+                    f"{describe(function)} does not take"
+                )
         if not self._functions:
             raise PluginError(f"FunctionPlugin: give it one function at least, as {', '.join(given)}")
         first = next(iter(self._functions.values()))
@@ -83,6 +95,16 @@ class FunctionPlugin:
     def _hook(self, before: str, after: str, on_error: str) -> Callable[[], Middleware]:
         middleware = Around(self.name, *((role, self._functions.get(role)) for role in (before, after, on_error)))
         return lambda: middleware
+
+
+def _takes(function: Callable[..., Any], arguments: tuple[str, ...]) -> bool:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except ValueError:  # it has no signature that could be looked at
+        return True
+    except TypeError:
+        return False
+    return True
 
 
 _Role = tuple[str, Union[Callable[..., Any], None]]

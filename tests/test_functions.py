@@ -7,6 +7,7 @@ import contextlib
 import gc
 import inspect
 import json
+import shutil
 import weakref
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from langcache import FunctionPlugin, LangCache, Request, Response, RetryPolicy, errors
+from langcache import FunctionPlugin, LangCache, Next, Request, Response, RetryPolicy, Steps, errors
 from langcache.models import SearchResponse
 from langcache.steps import compose, run_async
 from langcache_transports.testing import AsyncFakeTransport, FakeTransport
@@ -334,10 +335,14 @@ def test_it_stands_in_the_stages_that_it_has_functions_for() -> None:
 
 
 def test_explain_tells_its_functions_and_where_they_come_from() -> None:
-    plugin = FunctionPlugin(name="mine", before_attempt=json.dumps, after_attempt=inspect.signature)  # type: ignore[arg-type]
+    plugin = FunctionPlugin(name="mine", before_attempt=json.dumps, after_attempt=shutil.copy)  # type: ignore[arg-type]
     told = LangCache("http://c.example", "k", "c", transport=FakeTransport(), plugins=[plugin]).explain()
     assert "  mine             langcache.functions.Around (no distribution, asked for by plugins)\n" in told
-    assert "before_attempt=json.dumps, after_attempt=inspect.signature" in told
+    assert "before_attempt=json.dumps, after_attempt=shutil.copy" in told
+
+
+def generator(request: Request, call_next: Next) -> Steps[Response]:
+    return (yield from call_next(request))
 
 
 @pytest.mark.parametrize(
@@ -348,6 +353,12 @@ def test_explain_tells_its_functions_and_where_they_come_from() -> None:
         ({"name": "", "before_call": print}, "name must be a string that is not empty, not ''"),
         ({"name": 5, "before_call": print}, "name must be a string that is not empty, not 5"),
         ({"before_call": "sign"}, "FunctionPlugin: before_call must be a function, not str"),
+        (
+            {"before_call": generator},
+            "before_call is called with request, which tests.test_functions.generator does not take",
+        ),
+        ({"after_attempt": inspect.signature}, "called with request and response, which inspect.signature does not"),
+        ({"on_error": list}, "on_error is called with request and error, which builtins.list does not take"),
     ],
 )
 def test_what_makes_no_plugin_is_refused(arguments: Any, said: str) -> None:
