@@ -275,8 +275,22 @@ def test_an_argument_that_the_hook_does_not_have_is_reported() -> None:
         def langcache_call_middleware(self, request: Request) -> Middleware:
             raise AssertionError("never called")
 
-    with pytest.raises(PluginError, match=r"(?s)Greedy.*request"):
+    with pytest.raises(PluginError) as caught:
         made(Echo(), Greedy())
+    assert str(caught.value).endswith(
+        "Greedy has 'langcache_call_middleware' with request, but it can ask for settings only; it returns a "
+        "middleware, which is given (request, call_next)"
+    )
+
+
+def test_what_pluggy_says_of_a_mistaken_hook_is_told_in_one_line() -> None:
+    class NoWrapper:
+        @hookimpl(wrapper=True)
+        def langcache_transport(self, name: str) -> None:
+            raise AssertionError("never called")
+
+    with pytest.raises(PluginError, match=r"NoWrapper cannot be registered: .*not a generator function$"):
+        made(Echo(), NoWrapper())
 
 
 @pytest.mark.parametrize("plugin", [object(), ModuleType("empty"), 5, None])
@@ -675,7 +689,10 @@ class AsyncComposed:
             GeneratorHook(),
             r"has 'langcache_transport' as a generator .*marked with @langcache.hookimpl\(wrapper=True\)",
         ),
-        (GeneratorMiddlewareHook(), "has 'langcache_attempt_middleware' as a generator function; a hook returns$"),
+        (
+            GeneratorMiddlewareHook(),
+            "has 'langcache_attempt_middleware' as a generator function; a hook returns a middleware",
+        ),
         (WrappingComposed(), "wraps 'langcache_composed', but there is nothing to wrap"),
         (AsyncComposed(), "has 'langcache_composed' as an async function"),
     ],

@@ -16,6 +16,7 @@ from ..http import Request, Response
 from ..steps import Middleware, Next, Steps
 from ..workers import discard
 from .discovery import Unusable, suggestion
+from .masking import in_one_line
 from .ordering import Layer
 
 MIDDLEWARE_HOOKS: Final = ("langcache_call_middleware", "langcache_attempt_middleware")
@@ -67,7 +68,8 @@ class Registry(pluggy.PluginManager):
             raise Unusable("is there already, or is equal to one that is; it can be there once") from None
         except pluggy.PluginValidationError as error:
             self._drop(plugin)
-            raise Unusable(f"cannot be registered: {error}") from error
+            mistaken = [each for name, options in self._implemented.items() for each in _unknown(plugin, name, options)]
+            raise Unusable("; ".join(mistaken) or f"cannot be registered: {in_one_line(str(error))}") from error
         problems = _problems(plugin, self._implemented)
         if problems:
             self._drop(plugin)
@@ -182,7 +184,21 @@ def _form_problems(hook: str, function: object) -> Iterator[str]:
         yield f"has {hook!r} as an async function; hooks are plain ones, and what they return may be async"
     elif inspect.isgeneratorfunction(function):
         wrapping = ", or is marked with @langcache.hookimpl(wrapper=True)" if hook in TRANSPORT_HOOKS else ""
-        yield f"has {hook!r} as a generator function; a hook returns{wrapping}"
+        what = " a middleware, which may be one" if hook in MIDDLEWARE_HOOKS else ""
+        yield f"has {hook!r} as a generator function; a hook returns{what}{wrapping}"
+
+
+def _unknown(plugin: object, name: str, options: Mapping[str, Any]) -> Iterator[str]:
+    """Say which arguments a function asks for that its hook does not have, which pluggy says in words of its own."""
+    hook: str = options["hook"]
+    if hook not in HOOKS:
+        return
+    there = inspect.signature(getattr(hookspecs, hook)).parameters
+    asked = inspect.signature(getattr(plugin, name)).parameters.values()
+    unknown = [each.name for each in asked if each.default is each.empty and each.name not in there]
+    if unknown:
+        instead = "; it returns a middleware, which is given (request, call_next)" if hook in MIDDLEWARE_HOOKS else ""
+        yield f"has {hook!r} with {', '.join(unknown)}, but it can ask for {', '.join(there)} only{instead}"
 
 
 def _or_all(hook: str) -> str:
