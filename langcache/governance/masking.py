@@ -22,9 +22,10 @@ _LONGEST: Final = 400
 
 # Of a longer scheme the end is found, which does as well; without a bound a text of letters would take long.
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://[^\s,;|\"'<>]*")
-# A name with "=" or ":" behind it, unless it is the host of a URL, with its port; or the option of a command.
+# A name with "=" or ":" behind it, unless it is the host of a URL, with its port, or with a quotation behind it; or the
+# option of a command.
 _NAMED: Final = re.compile(
-    r"(?<![\w.-])(?:(-[\w.-]+)[\"']?[\s,]\s*|(?!(?<=://)[\w.-]+:\d{1,5}\b)([\w.-]+)[\"']?\s*[=:])"
+    r"(?<![\w.-])(?:(-[\w.-]+)[\"']?[\s,]\s*|(?!(?<=://)[\w.-]+:\d{1,5}\b)([\w.-]+)(?:[\"']?\s*[=:]|\s+(?=[\"'`])))"
 )
 _CREDENTIAL: Final = re.compile(r"\b(bearer)\s+\S+|\b(basic)\s+[a-z0-9+/]{8,}=*", re.IGNORECASE)
 
@@ -78,7 +79,7 @@ def masked(text: str) -> str:
     """Return `text` without what may be a secret.
 
     These are the user information and the queries of URLs, what follows the name of a secret ("password=...",
-    "--password ..."), what stands before an @, and credentials of HTTP ("Bearer ...").
+    "password '...'", "--password ..."), what stands before an @, and credentials of HTTP ("Bearer ...").
     """
     text = _URL.sub(lambda url: display_url(url.group()), text)
     # The names first: a secret may have an @ in it, before which its name would be hidden, and its end shown.

@@ -71,6 +71,8 @@ def test_other_names_are_not_taken_for_them(name: str) -> None:
         ([b"password", CANARY], "[builtins.bytes, ***]"),
         (f"host=db password=p@{CANARY}", "'host=db password=***'"),
         (f"ada:{CANARY}@db password=p@{CANARY}", "'***@db password=***'"),
+        (f"the password '{CANARY}' is wrong", "'the password ***'"),
+        (f'no such token "{CANARY}"', "'no such token ***'"),
         (f"serve --password {CANARY}", "'serve --password ***'"),
         (f"['--password', '{CANARY}']", "\"['--password', ***\""),
         (f"a/password={CANARY}", "'a/password=***'"),
@@ -127,6 +129,7 @@ class Mute(Exception):
         ),
         (OSError(f"no answer of redis://ada:{CANARY}@db:6379"), "OSError: no answer of redis://db:6379"),
         (RuntimeError(f"login failed\npassword: {CANARY}"), "RuntimeError: login failed password:***"),
+        (ValueError(f"bad token {CANARY!r}, want 32 digits"), "ValueError: bad token ***"),
         (KeyError("ACME_TOKEN"), "KeyError: 'ACME_TOKEN'"),
         (ModuleNotFoundError("No module named 'acme'"), "ModuleNotFoundError: No module named 'acme'"),
         (Mute(), "Mute"),
@@ -174,7 +177,8 @@ def test_what_is_left_out_is_told_without_secrets(
 
 
 @pytest.mark.parametrize(
-    "part", ["a", "a ", "a.", "a@", "a:", "a:/", "://", "-a ", "--", "' ", "basic ", "bearer", "http://a", "http://:"]
+    "part",
+    ["a", "a ", "a.", "a@", "a:", "a:/", "://", "-a ", "--", "' ", "basic ", "bearer", "http://a", "http://:", "a '"],
 )
 def test_masking_takes_time_in_proportion_to_the_text(part: str) -> None:
     """As a ratio of CPU times: 16 times the text, which is 256 times the work where it is done for each pair."""
