@@ -72,6 +72,10 @@ class JsonLinesFile:
             raise ConfigurationError(f'fsync must be "never", "batch" or "always", not {fsync!r}')
         if chain is not None and not isinstance(chain, Chain):
             raise ConfigurationError(f"chain must be a Chain, or None for none, not {type(chain).__name__}")
+        if isinstance(mode, bool) or not isinstance(mode, int) or mode & ~0o777 or mode & 0o600 != 0o600:
+            raise ConfigurationError(
+                f"mode must let the owner read and write, such as 0o600 or 0o640, not {_shown(mode)}"
+            )
         self.path = followed(Path(path).absolute())
         self._options = {
             "path": str(self.path),
@@ -306,6 +310,11 @@ class Rotation:
             stamp = max(stamp, _after(old[-1].name[len(path.name) + 1 :]))
         path.rename(path.with_name(f"{path.name}.{stamp}"))
         return [] if self.keep is None else rotated(path)[: -self.keep]
+
+
+def _shown(mode: object) -> str:
+    """Return what was given as permissions, a number in octal digits: 600 is none that anybody means."""
+    return f"{mode} ({mode:#o})" if isinstance(mode, int) else repr(mode)
 
 
 def _stamp(seconds: float) -> str:

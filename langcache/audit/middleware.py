@@ -181,7 +181,7 @@ class CallAudit:
             actor = (yield from resolve(source)) if callable(source) else source
         if actor is None or isinstance(actor, str):
             return actor
-        raise TypeError(f"an actor must be a string, not {type(actor).__name__}")
+        raise AuditError(f"an actor must be a string, not {type(actor).__name__}")
 
     def _tried(self, request: Request, what: str, steps: Steps[T]) -> Steps[T | None]:
         """Return what `steps` do, or None where they fail and that is to stop no call."""
@@ -189,7 +189,8 @@ class CallAudit:
         try:
             return (yield from steps)
         except Exception as error:
-            problem = f"{what} cannot be told: {type(error).__name__} was raised"
+            why = str(error) if isinstance(error, AuditError) else f"{type(error).__name__} was raised"
+            problem = f"{what} cannot be told: {why}"
             if queue.policy.strict:
                 raise AuditError(f"{request.operation}: not sent, because it cannot be recorded: {problem}") from error
             queue.notices.add(AuditError(problem))

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, Union, cast
 
 from pydantic_core import from_json
 
-from ..errors import ConfigurationError
+from ..errors import AuditError, ConfigurationError
 from ..http import Request
 from ..outcomes import Kind, Outcome
 from ..secret import SecretText, is_secret, revealed
@@ -155,7 +155,7 @@ def treated(treatment: Treatment, request: Request) -> Steps[Prompt | None]:
 def _redacted(redact: Redactor, text: str) -> Steps[str]:
     redacted: object = yield from resolve(lambda: redact(text))
     if not isinstance(redacted, str):  # never the text itself, and never the repr of something that may hold it
-        raise TypeError(f"redact must return a string, not {type(redacted).__name__}")
+        raise AuditError(f"redact must return a string, not {type(redacted).__name__}")
     return redacted
 
 

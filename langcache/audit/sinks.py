@@ -80,6 +80,10 @@ class LoggerSink:
     """
 
     def __init__(self, logger: str | logging.Logger = "langcache.audit", level: int = logging.INFO) -> None:
+        if not isinstance(logger, (str, logging.Logger)):
+            raise ConfigurationError(f"logger must be a logging.Logger or the name of one, not {type(logger).__name__}")
+        if isinstance(level, bool) or not isinstance(level, int):
+            raise ConfigurationError(f"level must be a number, such as logging.INFO, not {level!r}")
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
         self._level = level
 

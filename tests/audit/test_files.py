@@ -334,6 +334,10 @@ file.write([record(1), record(2)])
         ({"keep": 0}, "keep"),
         ({"keep": 3}, "keep=3 says how many files that were put aside are kept, but none is: set max_bytes or rotate"),
         ({"chain": True}, "chain"),
+        ({"mode": "600"}, "mode must let the owner .*, such as 0o600 or 0o640, not '600'"),
+        ({"mode": 600}, r"not 600 \(0o1130\)"),
+        ({"mode": 0o400}, r"not 256 \(0o400\)"),
+        ({"mode": True}, "mode must let"),
     ],
 )
 def test_what_cannot_work_is_refused(wrong: Any, name: str, path: Path) -> None:

@@ -222,7 +222,10 @@ def test_where_the_actor_cannot_be_told_nothing_is_sent_or_it_is_told_in_the_log
 def test_an_actor_of_the_context_that_is_no_string_is_refused() -> None:
     wrong: Any = 7
     audited = Audited(source=None)
-    with acting_as(wrong), pytest.raises(AuditError, match="who calls cannot be told: TypeError"):
+    with (
+        acting_as(wrong),
+        pytest.raises(AuditError, match="who calls cannot be told: an actor must be a string, not int"),
+    ):
         audited.begin()
 
 

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from langcache import Request, Response, Steps
 from langcache.audit import AuditRecord, Chain, HashedPrompts, Prompt, RedactedPrompts, acting_as, actor
 from langcache.audit.records import Treatment, checked_treatment, key_bytes, record_of, rfc3339, treated
-from langcache.errors import ConfigurationError, NotFoundError, error_for
+from langcache.errors import AuditError, ConfigurationError, NotFoundError, error_for
 from langcache.outcomes import Outcome
 from langcache.steps import Resolve, run
 from tests.audit.recording import KEY, record
@@ -148,7 +148,7 @@ def test_a_redactor_is_asked_for_each_text_through_the_driver_so_that_it_may_be_
 def test_what_a_redactor_returns_is_a_text_or_an_error_that_shows_none(redacted: Any) -> None:
     steps: Steps[Prompt | None] = treated(RedactedPrompts(lambda text: redacted), asking(SEARCH))
     next(steps)
-    with pytest.raises(TypeError, match="redact must return a string") as caught:
+    with pytest.raises(AuditError, match="redact must return a string") as caught:
         steps.send(redacted)
     assert "balance" not in str(caught.value)
 

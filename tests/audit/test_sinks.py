@@ -175,3 +175,17 @@ def test_any_object_with_the_methods_is_a_sink() -> None:
 def test_what_is_no_sink_is_refused(wrong: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         sink_of(wrong)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None,), "logger must be a logging.Logger or the name of one, not NoneType"),
+        ((logging.LoggerAdapter(logging.getLogger("x"), {}),), "not LoggerAdapter"),
+        (("x", "INFO"), "level must be a number, such as logging.INFO, not 'INFO'"),
+        (("x", True), "not True"),
+    ],
+)
+def test_what_cannot_log_is_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        LoggerSink(*arguments)
