@@ -140,6 +140,19 @@ def test_tryfirst_is_outermost_and_trylast_innermost() -> None:
     assert [name for name in seen if ":" not in name] == ["eager", "plain call", "shy", "plain attempt"]
 
 
+def test_of_several_that_are_last_the_one_that_is_given_last_is_innermost() -> None:
+    class Shy:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        @hookimpl(trylast=True)
+        def langcache_attempt_middleware(self) -> Middleware:
+            return marking(self.name, [])
+
+    told = made(Echo(), Shy("one"), Shy("two")).explain()
+    assert told.index(" logging ") < told.index(" one ") < told.index(" two ") < told.index(" error_mapping ")
+
+
 @pytest.mark.parametrize("trylast", [False, True])
 def test_error_mapping_stays_innermost(trylast: bool) -> None:
     """So that every middleware sees errors with facts and not statuses, even one that asks to be last."""
