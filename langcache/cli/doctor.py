@@ -140,7 +140,7 @@ def _show_client(chosen: argparse.Namespace) -> tuple[bool, list[Finding]]:
     try:
         with _client(chosen) as client:
             lines = client.explain().splitlines()
-            findings = list(_left_out(client))
+            findings = list(_amiss(client))
     except (ImportError, ValueError) as error:
         print("  cannot be made")
         problem = f"No client can be made: {_shown(f'{type(error).__name__}: {error}', chosen)}"
@@ -150,8 +150,8 @@ def _show_client(chosen: argparse.Namespace) -> tuple[bool, list[Finding]]:
     return True, findings
 
 
-def _left_out(client: langcache.LangCache) -> Iterator[Finding]:
-    """Yield the plugins that were asked for and are not there, but for those that are turned off on purpose."""
+def _amiss(client: langcache.LangCache) -> Iterator[Finding]:
+    """Yield the plugins that were asked for and are not there or fail, but for those that are turned off on purpose."""
     from langcache.client import members_of  # not at the top, which a damaged installation has to get past
     from langcache.governance.choice import DISABLED
 
@@ -159,6 +159,9 @@ def _left_out(client: langcache.LangCache) -> Iterator[Finding]:
         if member.problem not in (None, DISABLED):
             problem = f"The plugin {member.name!r}, which {member.by} asks for, is left out: it {member.problem}"
             yield Finding(problem, "Install it or put it right, or do not ask for it.")
+        elif member.fault is not None:
+            problem = f"The plugin {member.name!r}, which {member.by} asks for, {member.fault}"
+            yield Finding(problem, "Put it right, or do not ask for it.")
 
 
 def _show_outcome(warnings: list[Finding], answered: bool) -> None:

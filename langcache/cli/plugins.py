@@ -56,7 +56,7 @@ def _tell(autoload: bool) -> int:
     print("A client in this environment")
     for line in lines:
         print(f"  {line}")
-    broken = [member for member in members.values() if member.problem not in (None, DISABLED)]
+    broken = [member for member in members.values() if member.problem not in (None, DISABLED) or member.fault]
     return 1 if broken or not is_made else 0
 
 
@@ -117,4 +117,6 @@ def _state(member: Member | None) -> str:
     if member is None:
         return "not asked for"
     asked = f"asked for by {member.by}"
-    return f"active, {asked}" if member.problem is None else f"left out, {asked}: it {member.problem}"
+    if member.problem is not None:
+        return f"left out, {asked}: it {member.problem}"
+    return f"active, {asked}" + (f"; it {member.fault}" if member.fault else "")

@@ -25,7 +25,7 @@ class Sender(NamedTuple):
 
 
 def explain(roster: Roster, stages: Stages, senders: Iterable[Sender], connections: Mapping[str, object]) -> str:
-    """Say what a call passes, outermost first, what sends it and why, and which plugins are left out and why."""
+    """Say what a call passes, outermost first, what sends it and why, and which plugins fail or are left out."""
     distributions = Distributions()
     width = max((len(layer.plugin) for stage in stages for layer in stage), default=0)
     lines = ["Once a call:"]
@@ -40,6 +40,7 @@ def explain(roster: Roster, stages: Stages, senders: Iterable[Sender], connectio
     if connections:
         lines.append(f"  with {_listed(connections)}")
     lines += _titled("Offering transports:", _offering(roster, distributions))
+    lines += _titled("Failing:", _failing(roster))
     lines += _titled("Left out:", _left_out(roster))
     return "\n".join(map(printable, lines))
 
@@ -79,6 +80,12 @@ def _offering(roster: Roster, distributions: Distributions) -> Iterator[str]:
     for member in roster.members.values():
         if roster.has_hook(member.name, TRANSPORT_HOOKS):
             yield f"  {member.name}: {describe(member.plugin)} ({_origin(member, distributions)})"
+
+
+def _failing(roster: Roster) -> Iterator[str]:
+    for member in roster.members.values():
+        if member.fault is not None:
+            yield f"  {member.name}: it {member.fault}"
 
 
 def _left_out(roster: Roster) -> Iterator[str]:

@@ -33,6 +33,8 @@ class Member:
     entry_point: EntryPoint | None = None
     problem: str | None = None
     """Why the client is without it, as the rest of a sentence that begins with its name; None where it has it."""
+    fault: str | None = None
+    """What fails in it although the client has it, as the rest of such a sentence too."""
 
 
 class Stages(NamedTuple):

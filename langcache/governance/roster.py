@@ -188,8 +188,8 @@ class Roster:
                     raise PluginError(
                         f"The plugin {member.name!r} is required, but it fails in {COMPOSED_HOOK}: {said(error)}"
                     ) from error
-                line, why = "The plugin %r fails in %s, and goes on without: %s", said(error)
-                WARN(line, member.name, COMPOSED_HOOK, why, event="plugin_failed", plugin=member.name)
+                member.fault = f"fails in {COMPOSED_HOOK}, and goes on without: {said(error)}"
+                WARN("The plugin %r %s", member.name, member.fault, event="plugin_failed", plugin=member.name)
 
     def _is_gone(self, name: str) -> bool:
         """Say whether a plugin that could be there is not."""

@@ -545,6 +545,17 @@ def langcache_{kind}transport():
 """
 
 
+def test_a_plugin_that_fails_although_it_is_there_is_told(doctor: Doctor, tmp_path: Path) -> None:
+    site = installed(tmp_path / "site")
+    described(site, "stranger", "2.5", entry_points_txt="[langcache.plugins]\nfast = stranger\n")
+    (site / "stranger.py").write_text(_FAILING.format(kind="").replace("langcache_transport", "langcache_composed"))
+    told = doctor(site, LANGCACHE_PLUGINS="fast", LANGCACHE_SERVER_URL="embedded://", LANGCACHE_CACHE_ID="c")
+    assert (told.status, told.line("search")) == (1, "answered")
+    [warning] = told.warnings
+    by = "The plugin 'fast', which LANGCACHE_PLUGINS asks for, fails in langcache_composed, and goes on without: "
+    assert warning.startswith(f"{by}RuntimeError: no hardware for this\n")
+
+
 def test_a_plugin_whose_hook_for_transports_fails_ends_no_report(doctor: Doctor, tmp_path: Path) -> None:
     site = installed(tmp_path / "site")
     described(site, "stranger", "2.5", entry_points_txt="[langcache.plugins]\nfast = stranger\n")

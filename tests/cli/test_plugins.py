@@ -87,6 +87,27 @@ def test_what_is_broken_is_told_with_the_reason_and_the_exit_status_is_1(
     assert lines[lines.index("Left out:") + 3] == "ghost: it is not installed; installed are broken, failing"
 
 
+class Confused(Both):
+    """Brings a middleware, and fails where it is told what there is."""
+
+    @hookimpl
+    def langcache_composed(self) -> None:
+        raise RuntimeError("no idea")
+
+
+def test_what_fails_although_it_is_there_is_told_and_the_exit_status_is_1(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer(installed, monkeypatch, confused=Confused())
+    monkeypatch.setenv("LANGCACHE_PLUGINS", "confused")
+    lines = told(capsys, status=1)
+    what = "it fails in langcache_composed, and goes on without: RuntimeError: no idea"
+    assert (
+        f"confused package_of_confused:plugin no distribution active, asked for by LANGCACHE_PLUGINS; {what}" in lines
+    )
+    assert lines[lines.index("Failing:") + 1] == f"confused: {what}"
+
+
 def test_what_is_turned_off_is_told_and_is_no_failure(
     installed: Installed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
