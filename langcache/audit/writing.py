@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Final
 
 from ..errors import AuditError, describe
+from ..workers import discard
 from .entries import Answer, Asking, Entry
 from .notices import Notices
 from .records import AuditRecord
@@ -136,8 +137,11 @@ class Writer:
         try:
             written: object = self._sink.write(records)
             if isinstance(written, bool) or not isinstance(written, int) or not 0 < written <= len(records):
+                discard(written)
+                # Of others only the type: records that are returned would show their prompts.
+                returned = repr(written) if isinstance(written, (int, type(None))) else type(written).__name__
                 raise AuditError(
-                    f"{describe(self._sink)}.write returned {written!r}, and not how many records it has written, 1 "
+                    f"{describe(self._sink)}.write returned {returned}, and not how many records it has written, 1 "
                     f"to {len(records)}"
                 )
         except BaseException as error:  # noqa: BLE001 - the sink is anybody's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -157,18 +157,35 @@ def test_with_each_record_that_a_slow_callable_takes_those_who_ask_have_an_answe
     assert answered == [False, True, True]
 
 
-@pytest.mark.parametrize("returned", [None, 0, -1, 3, "2", True])
-def test_a_sink_that_does_not_say_how_many_it_took_is_told_so(returned: Any) -> None:
+async def none() -> int:
+    raise AssertionError("nobody awaits it")
+
+
+@pytest.mark.parametrize(
+    ("make", "shown"),
+    [
+        (lambda: None, "None"),
+        (lambda: 0, "0"),
+        (lambda: -1, "-1"),
+        (lambda: 3, "3"),
+        (lambda: True, "True"),
+        (lambda: ["a prompt"], "list"),
+        (none, "coroutine"),
+    ],
+)
+def test_a_sink_that_does_not_say_how_many_it_took_is_told_so(make: Callable[[], Any], shown: str) -> None:
+    """And nothing is quoted of what it returns instead, which may be records."""
+
     class Silent(Kept):
         def write(self, records: Sequence[AuditRecord]) -> int:
-            result: int = returned
+            result: int = make()
             return result
 
     losses = Losses()
     queue = by_hand(Silent(), losses)
     put(queue, 1, 2)
     queue.turn()
-    assert f"Silent.write returned {returned!r}, and not how many records it has written" in losses.lost[0][0]
+    assert f"Silent.write returned {shown}, and not how many records it has written" in losses.lost[0][0]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), MemoryError(), GeneratorExit()])
