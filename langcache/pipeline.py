@@ -36,6 +36,7 @@ from .operations import OPERATIONS, Operation, Target
 from .outgoing import checked_request
 from .plugins import Plugins
 from .policies import BreakerPolicy, OnFailure
+from .sending import send, send_async
 from .steps import compose, run, run_async
 from .transport import AsyncTransport
 from .workers import once_in_thread, result_of_async
@@ -86,7 +87,7 @@ class Pipeline:
 
         def transmit(request: Request) -> Response:
             self._transports.require_open()  # the client may be closed between two attempts
-            return transport.send(checked_request(request))
+            return send(transport, checked_request(request))
 
         deadline_at = self._deadline(options.deadline_ms)
         request = self._request(operation, arguments, options, deadline_at, self._settings.own_client, transport)
@@ -103,7 +104,7 @@ class Pipeline:
 
         def transmit(request: Request) -> Awaitable[Response]:
             self._transports.require_open()
-            return transport.send(checked_request(request))
+            return send_async(transport, checked_request(request))
 
         own_client = self._settings.own_async_client
         request = self._request(operation, arguments, options, deadline_at, own_client, transport)

@@ -31,6 +31,8 @@ class Transport(Protocol):
     It only translates. `send` returns every answer, whatever its status, and follows no redirect. It repeats nothing
     but a request with `idempotent` that met the end of a kept connection, once. Where no complete answer comes within
     ``request.timeout`` seconds or the exchange breaks off, it raises a `RequestError` from the library's own exception.
+    One that keeps to that time whatever happens may say so with an attribute, ``ends_in_time = True``; any other is not
+    waited for any longer in a call that has a deadline, which costs another thread.
     """
 
     def send(self, request: Request) -> Response:
@@ -44,7 +46,7 @@ class Transport(Protocol):
 
 @runtime_checkable
 class AsyncTransport(Protocol):
-    """The same for async calls; a cancelled `send` leaves the transport usable."""
+    """The same for async calls, with a task for the thread; a cancelled `send` leaves the transport usable."""
 
     async def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""

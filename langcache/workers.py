@@ -315,10 +315,11 @@ async def bounded_async(work: Callable[[], Awaitable[T] | T], seconds: float) ->
             raise
         finally:
             del future
-    return await _awaited(value, seconds - (time.monotonic() - begun)) if inspect.isawaitable(value) else value
+    return await awaited(value, seconds - (time.monotonic() - begun)) if inspect.isawaitable(value) else value
 
 
-async def _awaited(value: Awaitable[T], seconds: float) -> T:
+async def awaited(value: Awaitable[T], seconds: float) -> T:
+    """Return what `value` gives, or cancel it after that many seconds, and raise TimeoutError."""
     import asyncio  # on first use: a sync program never needs it
 
     task = asyncio.ensure_future(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import requests
 import urllib3
@@ -47,6 +47,9 @@ _KINDS: tuple[tuple[type[BaseException], type[errors.LangCacheError]], ...] = (
 
 class RequestsTransport:
     """Sends with a `requests.Session` of its own, and of its process."""
+
+    ends_in_time: Final = True
+    """Whatever happens; see `langcache.sending`."""
 
     def __init__(self, options: TransportOptions) -> None:
         # A forked child must not speak on its parent's connections; that it closes its copies of them ends none.

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import time
 from collections.abc import Callable
+from typing import Final
 
 from langcache.errors import PoolTimeout, ReadTimeout
 from langcache.hookspecs import hookimpl
@@ -28,6 +29,9 @@ class ThreadedTransport:
     finishes the exchange, for as long as the timeout lets it, but keeps neither the client nor the process alive. The
     transport itself stays its owner's to close.
     """
+
+    ends_in_time: Final = True
+    """Whatever happens; see `langcache.sending`."""
 
     def __init__(self, transport: Transport, threads: int) -> None:
         self._transport = transport

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from langcache.hookspecs import hookimpl
 from langcache.http import Request, Response
 from langcache.processes import PerProcess
@@ -12,6 +14,9 @@ from .pooling import Pools
 
 class Urllib3Transport:
     """Sends on connections of urllib3's, which are its own, and of its process (see `langcache_transports.pooling`)."""
+
+    ends_in_time: Final = True
+    """Whatever happens; see `langcache.sending`."""
 
     def __init__(self, options: TransportOptions) -> None:
         # A forked child must not speak on its parent's connections; that it closes its copies of them ends none.

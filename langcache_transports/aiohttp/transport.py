@@ -8,7 +8,7 @@ import sys
 from base64 import b64encode
 from functools import lru_cache
 from io import BytesIO
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import aiohttp
@@ -59,6 +59,9 @@ class AiohttpTransport:
     Where an idle connection turns out to be closed and nothing of an answer has come, a request that is safe to repeat
     is sent again, once, on a new connection.
     """
+
+    ends_in_time: Final = True
+    """Whatever happens; see `langcache.sending`."""
 
     def __init__(self, options: TransportOptions) -> None:
         options.refuse_all_but(_HONOURED, "aiohttp")

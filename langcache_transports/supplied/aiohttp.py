@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from langcache.errors import ConfigurationError
 from langcache.http import Request, Response, display_url
@@ -15,6 +15,9 @@ from .translation import Translated, has_own_timeout, own_limit
 
 class AiohttpSession:
     """Sends with the caller's session; its own timeouts hold where no other was set."""
+
+    ends_in_time: Final = True
+    """Whatever happens; see `langcache.sending`."""
 
     def __init__(self, session: Any) -> None:
         self._session = session

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, Final
 
 from langcache.errors import ConfigurationError, describe
 from langcache.http import Request, Response
@@ -41,6 +41,9 @@ class HttpxClient(InTime):
 
 class AsyncHttpxClient:
     """The same for async calls."""
+
+    ends_in_time: Final = True
+    """Whatever happens; see `langcache.sending`."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

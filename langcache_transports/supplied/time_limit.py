@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from langcache.errors import ReadTimeout
 from langcache.http import Request, Response, display_url
@@ -23,6 +23,9 @@ class InTime(ABC):
     With a limit the exchange is done in another thread, in a copy of the caller's context: nothing else can interrupt
     the library. One that took too long is left alone, and ends when the library's own limits or the server end it.
     """
+
+    ends_in_time: Final = True
+    """Whatever happens; see `langcache.sending`."""
 
     def send(self, request: Request) -> Response:
         """Send `request` and return the complete answer."""
