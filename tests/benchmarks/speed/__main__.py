@@ -28,7 +28,7 @@ _ASYNC: Final = ("langcache aiohttp", "langcache threaded", "official async", "b
 _SHARED: Final = ("langcache urllib3", "official", "bare urllib3")
 _LARGE: Final = ("langcache urllib3", "langcache requests", "official", "bare urllib3", "bare requests")
 _NULL: Final = ("langcache null", "langcache null async", "official null")
-_SECONDS: Final = 0.1
+_SECONDS: Final = 0.3
 """How long a service takes that looks for a prompt: for an embedding, and a search."""
 _SLOW: Final = f"a service that takes {_SECONDS * 1000:.0f} ms"
 _FLAT_CALLS: Final = 200_000
@@ -75,8 +75,8 @@ class Contest:
                 for width in _THREADS
             },
             "fairness": {
-                "300 tasks": self.throughput(f"300 tasks at a time, {_SLOW}", _ASYNC[:1], 6_000, 300, self._slow_url),
-                "200 threads": self.throughput(f"200 threads, {_SLOW}", _SHARED[:1], 4_000, 200, self._slow_url),
+                "300 tasks": self.throughput(f"300 tasks at a time, {_SLOW}", _ASYNC[:1], 3_000, 300, self._slow_url),
+                "200 threads": self.throughput(f"200 threads, {_SLOW}", _SHARED[:1], 2_000, 200, self._slow_url),
             },
             "sizes": {
                 str(size): self.latency(f"Answers of {size:,} bytes", _LARGE, 20, f"/large/{size}") for size in SIZES

@@ -28,11 +28,13 @@ def judged(measured: Mapping[str, Any]) -> list[Judged]:
     ours, official = costs["langcache"], costs["official"]
     fair = {who: next(iter(found.values())) for who, found in measured["fairness"].items()}
     cpu = {name: ours[name] / official[name] for name in ours if name.startswith("import")}
+    less = _ratio(null, "median_us", "official null", "langcache null")
     bare = _ratio(hundred, "per_second", "langcache aiohttp", "bare aiohttp")
     faster = _ratio(sync, "median_us", "official", "langcache urllib3")
     more = _ratio(hundred, "per_second", "langcache aiohttp", "official async")
     return [
-        Judged("own work of a call, us", null["langcache null"]["median_us"], 35),
+        # 35 us where the official SDK works for 2,000: a ratio says the same on faster and slower machines.
+        Judged("times less own work than the official SDK's", less, 57, is_least=True),
         Judged("sync call of bare urllib3's", _ratio(sync, "median_us", "langcache urllib3", "bare urllib3"), 1.2),
         Judged("async throughput of bare aiohttp's, 100 at a time", bare, 0.8, is_least=True),
         Judged("times the official SDK's sync speed", faster, 9, is_least=True),

@@ -24,6 +24,7 @@ PATH = "/v1/caches/c/entries/search"
 BODY = {"prompt": "x" * int(sys.argv[3]) or "How does semantic caching work?"}
 HEADERS = {"Authorization": "Bearer k", "Content-Type": "application/json", "Accept": "application/json"}
 CONTENT = json.dumps(BODY).encode()
+PATIENCE = 60.0  # seconds
 
 
 # Sync contestants: each returns a function that makes one search and decodes its answer
@@ -154,7 +155,10 @@ async def ours_null_async(url: str, stack: AsyncExitStack) -> AsyncSearch:
 async def official_async(url: str, stack: AsyncExitStack) -> AsyncSearch:
     from langcache import LangCache
 
-    client = await stack.enter_async_context(LangCache(server_url=url, api_key="k", cache_id="c"))
+    # Of 300 calls some wait for one of its 100 connections for longer than the 5 s that httpx allows by itself.
+    client = await stack.enter_async_context(
+        LangCache(server_url=url, api_key="k", cache_id="c", timeout_ms=int(PATIENCE * 1000))
+    )
     return lambda: client.search_async(prompt=BODY["prompt"])
 
 
@@ -173,7 +177,7 @@ async def bare_aiohttp(url: str, stack: AsyncExitStack) -> AsyncSearch:
 async def bare_httpx_async(url: str, stack: AsyncExitStack) -> AsyncSearch:
     import httpx
 
-    client = await stack.enter_async_context(httpx.AsyncClient())
+    client = await stack.enter_async_context(httpx.AsyncClient(timeout=PATIENCE))
 
     async def search() -> object:
         return (await client.post(url + PATH, content=CONTENT, headers=HEADERS)).json()
