@@ -39,7 +39,7 @@ from .policies import BreakerPolicy, OnFailure
 from .sending import send, send_async
 from .steps import compose, run, run_async
 from .transport import AsyncTransport
-from .workers import once_in_thread, result_of_async
+from .workers import is_in_asyncio, once_in_thread, result_of_async
 
 if TYPE_CHECKING:
     from .counters import Counters
@@ -127,7 +127,10 @@ class Pipeline:
                 operation.model  # noqa: B018 - it loads
 
         self._transports.require_open()
-        await result_of_async(once_in_thread(load), None)
+        if is_in_asyncio():
+            await result_of_async(once_in_thread(load), None)
+        else:
+            load()  # it holds up the event loop, which is of another library
         return self._transports.asynchronous()  # here, where the hooks of plugins have the running event loop
 
     def statistics(self) -> models.Statistics:

@@ -16,7 +16,7 @@ from typing import Final
 from .errors import ReadTimeout
 from .http import Request, Response, display_url
 from .transport import AsyncTransport, Transport
-from .workers import awaited, bounded
+from .workers import awaited, bounded, is_in_asyncio
 
 _GRACE: Final = 0.01
 """How many seconds later than the transport it is given up: its own error says better what was slow."""
@@ -36,9 +36,11 @@ def send(transport: Transport, request: Request) -> Response:
 
 
 def send_async(transport: AsyncTransport, request: Request) -> Awaitable[Response]:
-    """The same in this task."""
+    """The same for async calls; an event loop that is not asyncio's has the transport's own limits alone."""
     seconds = _limit(transport, request)
-    return transport.send(request) if seconds is None else _send_in_time(transport, request, seconds)
+    if seconds is None or not is_in_asyncio():
+        return transport.send(request)
+    return _send_in_time(transport, request, seconds)
 
 
 async def _send_in_time(transport: AsyncTransport, request: Request, seconds: float) -> Response:

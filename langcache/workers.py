@@ -318,6 +318,17 @@ async def bounded_async(work: Callable[[], Awaitable[T] | T], seconds: float) ->
     return await awaited(value, seconds - (time.monotonic() - begun)) if inspect.isawaitable(value) else value
 
 
+def is_in_asyncio() -> bool:
+    """Say whether an event loop of asyncio's runs in this thread: async calls may be made on another library's too."""
+    import asyncio  # on first use: a sync program never needs it
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 async def awaited(value: Awaitable[T], seconds: float) -> T:
     """Return what `value` gives, or cancel it after that many seconds, and raise TimeoutError."""
     import asyncio  # on first use: a sync program never needs it

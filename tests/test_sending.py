@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from langcache import LangCache, Request, Response, errors
+from langcache.workers import is_in_asyncio
 from tests.timing import fastest
 
 NO_ENTRIES = Response(200, {"Content-Type": "application/json"}, b'{"data":[]}')
@@ -43,7 +44,7 @@ class OwnAsync:
         self.tasks: list[object] = []
 
     async def send(self, request: Request) -> Response:
-        self.tasks.append(asyncio.current_task())
+        self.tasks.append(asyncio.current_task() if is_in_asyncio() else None)
         return await self.answer(request)
 
     async def aclose(self) -> None:
@@ -194,3 +195,15 @@ def test_a_call_that_is_cancelled_takes_its_attempt_along() -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(main())
+
+
+def test_an_event_loop_that_is_not_asyncios_has_the_limits_of_the_transport_alone() -> None:
+    """What another one does with a coroutine is what this test does."""
+
+    async def answer(request: Request) -> Response:
+        return NO_ENTRIES
+
+    cache = LangCache(URL, "k", "c", async_transport=OwnAsync(answer), deadline_ms=60_000)
+    with pytest.raises(StopIteration) as done:
+        cache.search_async(prompt="p").send(None)
+    assert done.value.value.data == []

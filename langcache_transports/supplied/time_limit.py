@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from langcache.errors import ReadTimeout
 from langcache.http import Request, Response, display_url
-from langcache.workers import bounded
+from langcache.workers import bounded, is_in_asyncio
 
 Result = TypeVar("Result")
 
@@ -54,7 +54,7 @@ async def within(seconds: float | None, exchange: Coroutine[Any, Any, Result]) -
     cancelled once more. An event loop that is not asyncio's, which httpx can run on, has the library's own limits
     alone.
     """
-    if seconds is None or not _is_asyncio():
+    if seconds is None or not is_in_asyncio():
         return await exchange
     # asyncio.timeout needs Python 3.11, and wait_for loses a cancellation before Python 3.12.
     task = asyncio.ensure_future(exchange)
@@ -80,11 +80,3 @@ def _see(task: asyncio.Task[Any]) -> None:
     """Look at what a task ended with, or asyncio reports that nobody has."""
     if not task.cancelled():
         task.exception()
-
-
-def _is_asyncio() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
