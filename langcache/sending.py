@@ -31,8 +31,9 @@ def send(transport: Transport, request: Request) -> Response:
     try:
         return bounded(partial(transport.send, request), seconds + _GRACE)
     except TimeoutError as error:
-        _raise_late(request, seconds, begun, error)
-        raise
+        if time.monotonic() - begun < seconds:
+            raise  # it is the transport's own
+        raise _late(request, seconds) from error
 
 
 def send_async(transport: AsyncTransport, request: Request) -> Awaitable[Response]:
@@ -48,8 +49,9 @@ async def _send_in_time(transport: AsyncTransport, request: Request, seconds: fl
     try:
         return await awaited(transport.send(request), seconds + _GRACE)
     except TimeoutError as error:
-        _raise_late(request, seconds, begun, error)
-        raise
+        if time.monotonic() - begun < seconds:
+            raise  # it is the transport's own
+        raise _late(request, seconds) from error
 
 
 def _limit(transport: object, request: Request) -> float | None:
@@ -59,8 +61,6 @@ def _limit(transport: object, request: Request) -> float | None:
     return request.timeout
 
 
-def _raise_late(request: Request, seconds: float, begun: float, error: TimeoutError) -> None:
-    """Raise the error of an attempt that is given up, unless `error` came before, from the transport itself."""
-    if time.monotonic() - begun >= seconds:
-        where = f"{request.method} {display_url(request.url)}"
-        raise ReadTimeout(f"{where}: the transport gave no answer in {seconds:.3g} s") from error
+def _late(request: Request, seconds: float) -> ReadTimeout:
+    """Return the error of an attempt that is given up."""
+    return ReadTimeout(f"{request.method} {display_url(request.url)}: the transport gave no answer in {seconds:.3g} s")
