@@ -48,7 +48,7 @@ class AuditStats:
 class Entry:
     """A call's room in the queue, and its records when it has ended."""
 
-    __slots__ = ("__weakref__", "confirms", "is_settled", "records", "replies", "was_refused")
+    __slots__ = ("__weakref__", "confirms", "is_lost", "is_settled", "records", "replies", "was_refused")
 
     def __init__(self, confirms: bool = False) -> None:
         self.confirms = confirms
@@ -59,6 +59,8 @@ class Entry:
         """Who waits for what becomes of them: None when all are written, or the reason why one is not, or not yet."""
         self.is_settled = False
         """Whether its records are queued, or counted as lost."""
+        self.is_lost = False
+        """Whether one of its records was queued and is lost."""
         self.was_refused = False
         """Whether the sink did not take its first record alone."""
 

@@ -264,24 +264,25 @@ class Queue:
     def flush(self, seconds: float) -> bool:
         """Wait until what is queued now is written, and say whether it is."""
         state = self._state
-        replies: list[Reply[BaseException | None]] = []
+        reply: Reply[BaseException | None] = Reply()
         cannot_wait = state.cannot_wait()
         with state.lock:
             if not state.items:
                 return True
             if cannot_wait:
                 return False
-            for entry in state.items:  # each: one that is lost does not keep a later one from being written
-                replies.append(Reply())
-                entry.replies.append(replies[-1])
+            queued = list(state.items)
+            queued[-1].replies.append(reply)
             state.ring(hurry=True)
         if self._thread.start() is not None:
             return False
-        until = time.monotonic() + seconds
         try:
-            return all(reply.wait(max(until - time.monotonic(), 0.0)) is None for reply in replies)
+            if reply.wait(seconds) is not None:
+                return False
         except TimeoutError:
             return False
+        # One that is held, or lost, does not keep the last one from being written.
+        return not any(entry.is_lost or entry.records for entry in queued)
 
     def end(self, seconds: float) -> None:
         """Let no more calls in, and wait for nothing; `WritingThread.end` says what becomes of what is queued."""

@@ -47,9 +47,9 @@ class WritingThread:
                 return None
             await_at_exit(self)  # first: where no thread can be started, the end of the process writes
             # It is known before it runs: an interrupt may come while it is waited for that it does.
-            self._thread = self._make_thread(target=self.serve, name="langcache-audit", daemon=True)
+            self._thread = thread = self._make_thread(target=self.serve, name="langcache-audit", daemon=True)
             try:
-                self._thread.start()
+                thread.start()  # this one: a signal's handler may have put another one there, and started it
             except RuntimeError as error:  # the system has no more threads, or the interpreter ends
                 self._thread = None
                 problem = AuditError("no thread can be started to write for it")

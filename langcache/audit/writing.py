@@ -122,7 +122,7 @@ class Writer:
 
     def _next_records(self) -> list[AuditRecord]:
         records: list[AuditRecord] = []
-        for entry in self._state.items:
+        for entry in list(self._state.items):  # a copy: a finalizer may queue something in between
             if len(records) >= self._at_once:
                 break
             records += islice(entry.records or (), self._at_once - len(records))
@@ -206,6 +206,7 @@ class Writer:
         state = self._state
         with state.lock:
             first = state.items[0]
+            first.is_lost = True
             self._take_record(0)
             state.lose(number, drops=False)
         first.tell(error)
@@ -222,13 +223,14 @@ class Writer:
             state.lose(held, drops=False)
             self.abandoned += held
         for entry in entries:
+            entry.is_lost = True
             entry.tell(error)
         self._notices.add(error, held)
 
     def _tell_all(self, error: BaseException) -> None:
         state = self._state
         with state.lock:
-            waiting = [entry for entry in state.items if entry.replies]
+            waiting = [entry for entry in list(state.items) if entry.replies]
         for entry in waiting:
             entry.tell(error)
 

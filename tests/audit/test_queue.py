@@ -14,8 +14,9 @@ import pytest
 from langcache import Request, Steps
 from langcache.audit import AuditStats
 from langcache.audit.entries import Entry
+from langcache.audit.queue import Queue
 from langcache.audit.sinks import sink_of
-from langcache.audit.state import Bell
+from langcache.audit.state import Bell, State
 from langcache.errors import AuditError
 from langcache.steps import Wait, run
 from langcache.workers import Reply
@@ -34,6 +35,7 @@ from tests.audit.recording import (
     started,
     until,
 )
+from tests.interruptions import interrupted
 from tests.middleware.stepping import Clock
 
 DOWN = AuditError("down")
@@ -477,6 +479,13 @@ def test_flushing_tells_of_a_record_that_is_lost_though_later_ones_are_written()
         assert (queue.stats.failed, waiting()) == (lost, 0)
     flush()
     assert flushed == [False, False, True]
+
+
+def test_a_signals_handler_may_record_a_call_while_the_queue_is_looked_at() -> None:
+    queue = by_hand(Kept(), size=10_000)
+    put(queue, 1, 2, 3)
+    assert interrupted(lambda: queue.flush(0), lambda: put(queue, 4), Queue, State) > 3
+    assert interrupted(lambda: queue.stats, lambda: put(queue, 5), Queue, State) >= 1
 
 
 def test_the_steps_of_a_call_are_for_the_driver_of_sync_calls_too() -> None:
