@@ -98,8 +98,9 @@ class FunctionPlugin:
 
 
 def _takes(function: Callable[..., Any], arguments: tuple[str, ...]) -> bool:
+    """Say whether `function` can be called with `arguments`; what it wraps may take more, from a decorator."""
     try:
-        inspect.signature(function).bind(*arguments)
+        inspect.signature(function, follow_wrapped=False).bind(*arguments)
     except ValueError:  # it has no signature that could be looked at
         return True
     except TypeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import inspect
 import json
@@ -343,6 +344,23 @@ def test_explain_tells_its_functions_and_where_they_come_from() -> None:
 
 def generator(request: Request, call_next: Next) -> Steps[Response]:
     return (yield from call_next(request))
+
+
+def test_a_function_whose_decorator_gives_it_more_is_taken() -> None:
+    def tagged(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(request: Request) -> Any:
+            return function(request, "tag")
+
+        return wrapper
+
+    @tagged
+    def add(request: Request, tag: str) -> Request:
+        return request.with_headers({"X-Tag": tag})
+
+    transport = FakeTransport([NOTHING])
+    search_sync(transport, FunctionPlugin(before_call=add))
+    assert transport.requests[0].headers["X-Tag"] == "tag"
 
 
 @pytest.mark.parametrize(

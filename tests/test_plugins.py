@@ -282,6 +282,20 @@ def test_a_hook_without_its_mark_is_reported_by_name() -> None:
         made(Echo(), Unmarked())
 
 
+def test_what_pluggy_refuses_for_another_reason_is_told_in_its_words() -> None:
+    """Any number of arguments may be asked for."""
+
+    class Wrapper:
+        @hookimpl(wrapper=True)
+        def langcache_transport(self, name: str, **more: object) -> None:
+            raise AssertionError("never called")
+
+    with pytest.raises(PluginError) as caught:
+        made(Echo(), Wrapper())
+    assert "Wrapper cannot be registered: " in str(caught.value)
+    assert "more" not in str(caught.value).partition("cannot be registered")[0]
+
+
 def test_an_argument_that_the_hook_does_not_have_is_reported() -> None:
     class Greedy:
         @hookimpl

@@ -19,6 +19,8 @@ from .discovery import Unusable, suggestion
 from .masking import in_one_line
 from .ordering import Layer
 
+_REST: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 MIDDLEWARE_HOOKS: Final = ("langcache_call_middleware", "langcache_attempt_middleware")
 """The hooks that return middleware: for a call, and for each of its attempts."""
 
@@ -113,7 +115,8 @@ def _middleware_problem(given: object) -> str | None:
     if any(map(inspect.iscoroutinefunction, (given, call))) or any(map(inspect.isasyncgenfunction, (given, call))):
         return "it is async"
     try:
-        inspect.signature(given).bind(None, None)
+        # As it is called, and not as what it wraps is, to which a decorator may give more.
+        inspect.signature(given, follow_wrapped=False).bind(None, None)
     except ValueError:  # it has none that could be looked at
         return None
     except TypeError:
@@ -195,7 +198,8 @@ def _unknown(plugin: object, name: str, options: Mapping[str, Any]) -> Iterator[
         return
     there = inspect.signature(getattr(hookspecs, hook)).parameters
     asked = inspect.signature(getattr(plugin, name)).parameters.values()
-    unknown = [each.name for each in asked if each.default is each.empty and each.name not in there]
+    required = [each.name for each in asked if each.default is each.empty and each.kind not in _REST]
+    unknown = [name for name in required if name not in there]
     if unknown:
         instead = "; it returns a middleware, which is given (request, call_next)" if hook in MIDDLEWARE_HOOKS else ""
         yield f"has {hook!r} with {', '.join(unknown)}, but it can ask for {', '.join(there)} only{instead}"
