@@ -43,7 +43,8 @@ class Transports:
     ) -> None:
         self._plugins = plugins
         self._options = options
-        self._lock = PerProcess(threading.Lock)  # at a fork, a thread may hold it that the child does not have
+        # At a fork, a thread may hold it that the child does not have; and a signal's handler may close the client.
+        self._lock = PerProcess(threading.RLock)
         self._closed = False
         self._owned: list[Any] = []
         self._sync: Transport | None = None
@@ -133,6 +134,7 @@ class Transports:
                 if self._async is None:
                     native = self._open_native() if self._is_default else None
                     self._async = native or self._open_async_form()
+                    self.require_open()  # a handler may have closed it meanwhile; another close() closes this
         return self._async
 
     def _open_native(self) -> AsyncTransport | None:

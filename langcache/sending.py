@@ -16,7 +16,7 @@ from typing import Final
 from .errors import ReadTimeout
 from .http import Request, Response, display_url
 from .transport import AsyncTransport, Transport
-from .workers import awaited, bounded, is_in_asyncio
+from .workers import awaited, bounded, is_in_asyncio, is_timeout
 
 _GRACE: Final = 0.01
 """How many seconds later than the transport it is given up: its own error says better what was slow."""
@@ -30,9 +30,9 @@ def send(transport: Transport, request: Request) -> Response:
     begun = time.monotonic()
     try:
         return bounded(partial(transport.send, request), seconds + _GRACE)
-    except TimeoutError as error:
-        if time.monotonic() - begun < seconds:
-            raise  # it is the transport's own
+    except Exception as error:
+        if not is_timeout(error) or time.monotonic() - begun < seconds:
+            raise
         raise _late(request, seconds) from error
 
 
@@ -48,9 +48,9 @@ async def _send_in_time(transport: AsyncTransport, request: Request, seconds: fl
     begun = time.monotonic()
     try:
         return await awaited(transport.send(request), seconds + _GRACE)
-    except TimeoutError as error:
-        if time.monotonic() - begun < seconds:
-            raise  # it is the transport's own
+    except Exception as error:
+        if not is_timeout(error) or time.monotonic() - begun < seconds:
+            raise
         raise _late(request, seconds) from error
 
 

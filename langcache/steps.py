@@ -22,7 +22,7 @@ from typing import Any, TypeVar, Union
 
 from .errors import UnexpectedAwaitableError, describe
 from .http import Request, Response
-from .workers import Reply, bounded, bounded_async, discard, result_of, result_of_async
+from .workers import Reply, bounded, bounded_async, discard, is_in_asyncio, result_of, result_of_async
 
 T = TypeVar("T")
 
@@ -208,7 +208,7 @@ async def _perform_async(command: Command, pause: Callable[[float], Awaitable[No
 
 async def _resolve_async(command: Resolve) -> Any:
     provider, timeout = command.provider, command.timeout
-    if timeout is None:
+    if timeout is None or not is_in_asyncio():  # another library's event loop has no limit of ours
         value = provider()
         return await value if inspect.isawaitable(value) else value
     return await bounded_async(provider, timeout)

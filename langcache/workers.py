@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextvars
 import inspect
 import queue
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -173,8 +175,8 @@ def _require_room() -> None:
     count = len(_abandoned.get())
     if count >= MOST_ABANDONED:
         raise PoolTimeout(
-            f"{count} threads are still busy with what took too long and was given up, such as a key provider or a "
-            "look-up of a host name that hangs; no more are started until some of them end"
+            f"{count} threads are still busy with what took too long and was given up, such as a key provider, a "
+            "look-up of a host name or a transport that hangs; no more are started until some of them end"
         )
 
 
@@ -318,6 +320,13 @@ async def bounded_async(work: Callable[[], Awaitable[T] | T], seconds: float) ->
     return await awaited(value, seconds - (time.monotonic() - begun)) if inspect.isawaitable(value) else value
 
 
+def is_timeout(error: BaseException) -> bool:
+    """Say whether `error` is Python's word for the end of a time limit, of which there are three before Python 3.11."""
+    asyncio_errors: Any = sys.modules.get("asyncio.exceptions")  # not imported: a sync program never needs it
+    kinds = (TimeoutError, FutureTimeoutError)
+    return isinstance(error, kinds) or (asyncio_errors is not None and isinstance(error, asyncio_errors.TimeoutError))
+
+
 def is_in_asyncio() -> bool:
     """Say whether an event loop of asyncio's runs in this thread: async calls may be made on another library's too."""
     import asyncio  # on first use: a sync program never needs it
@@ -345,7 +354,11 @@ async def awaited(value: Awaitable[T], seconds: float) -> T:
         grace = 0.0  # who is closed cannot wait any more
         raise
     finally:
-        if task.cancel():
+        try:
+            is_cancelled = task.cancel()
+        except RuntimeError:  # the event loop is closed, and the task with it
+            is_cancelled = False
+        if is_cancelled:
             task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else asks for it
             if grace:
                 await asyncio.wait([task], timeout=grace)

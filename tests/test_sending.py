@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any
 
@@ -207,3 +208,59 @@ def test_an_event_loop_that_is_not_asyncios_has_the_limits_of_the_transport_alon
     with pytest.raises(StopIteration) as done:
         cache.search_async(prompt="p").send(None)
     assert done.value.value.data == []
+
+
+def test_what_a_transport_raises_late_by_any_name_of_pythons_is_the_deadlines() -> None:
+    """Before Python 3.11 the time limits of asyncio and of futures raise errors of their own."""
+    never: Future[Response] = Future()
+
+    async def wait_for(request: Request) -> Response:
+        await asyncio.wait_for(asyncio.Event().wait(), request.timeout)
+        raise AssertionError("nobody sets it")
+
+    transport = Own(lambda request: never.result(request.timeout))
+    cache = LangCache(URL, "k", "c", transport=transport, deadline_ms=200)
+    with cache, pytest.raises(errors.DeadlineExceeded):
+        cache.search(prompt="p")
+
+    async def main() -> None:
+        async with LangCache(URL, "k", "c", async_transport=OwnAsync(wait_for), deadline_ms=200) as client:
+            with pytest.raises(errors.DeadlineExceeded):
+                await client.search_async(prompt="p")
+
+    asyncio.run(main())
+
+
+def test_a_call_that_is_closed_after_its_event_loop_leaves_nothing_to_tell() -> None:
+    async def never(request: Request) -> Response:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    with LangCache(URL, "k", "c", async_transport=OwnAsync(never), deadline_ms=60_000) as cache:
+        loop = asyncio.new_event_loop()
+        call = cache.search_async(prompt="p")
+
+        async def begin() -> None:
+            call.send(None)
+            await asyncio.sleep(0)
+
+        loop.run_until_complete(begin())
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        call.close()
+
+
+def test_a_provider_is_asked_on_an_event_loop_that_is_not_asyncios() -> None:
+    async def answer(request: Request) -> Response:
+        return NO_ENTRIES
+
+    async def key() -> str:
+        return "k"
+
+    for provider in (key, lambda: "k"):
+        cache = LangCache(URL, provider, "c", async_transport=OwnAsync(answer), deadline_ms=60_000)
+        with pytest.raises(StopIteration) as done:
+            cache.search_async(prompt="p").send(None)
+        assert done.value.value.data == []

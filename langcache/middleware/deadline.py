@@ -22,6 +22,7 @@ from ..errors import DeadlineExceeded, LangCacheError, TimeoutException, describ
 from ..hookspecs import hookimpl
 from ..http import Request, Response, display_url
 from ..steps import Command, Middleware, Next, Resolve, Send, Sleep, Steps, Wait, perform
+from ..workers import is_timeout
 
 _CLOSE: Final = 0.005
 """How many seconds before the deadline a time limit may end: clocks and sockets round."""
@@ -116,7 +117,7 @@ class _Bounded:
         """Return the error that says that the deadline is over, where `error` does, in its own way."""
         if isinstance(error, DeadlineExceeded):
             return error
-        if isinstance(error, (TimeoutException, TimeoutError)) and self._clock() >= self._at - _CLOSE:
+        if (isinstance(error, TimeoutException) or is_timeout(error)) and self._clock() >= self._at - _CLOSE:
             exceeded = self._exceeded(command, begun=True)
             exceeded.__cause__ = error
             return exceeded

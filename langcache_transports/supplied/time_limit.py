@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 from langcache.errors import ReadTimeout
 from langcache.http import Request, Response, display_url
-from langcache.workers import bounded, is_in_asyncio
+from langcache.workers import awaited, bounded, is_in_asyncio
 
 Result = TypeVar("Result")
 
@@ -50,33 +50,15 @@ class InTime(ABC):
 async def within(seconds: float | None, exchange: Coroutine[Any, Any, Result]) -> Result:
     """Return what `exchange` returns, or cancel it after that time, and raise TimeoutError; None is no limit.
 
-    Where the caller is cancelled, so is the exchange; both times it has ended when this ends, unless the caller is
-    cancelled once more. An event loop that is not asyncio's, which httpx can run on, has the library's own limits
-    alone.
+    Where the caller is cancelled, so is the exchange. An event loop that is not asyncio's, which httpx can run on, has
+    the library's own limits alone.
     """
     if seconds is None or not is_in_asyncio():
         return await exchange
-    # asyncio.timeout needs Python 3.11, and wait_for loses a cancellation before Python 3.12.
-    task = asyncio.ensure_future(exchange)
+    begun = time.monotonic()
     try:
-        await asyncio.wait([task], timeout=seconds + _GRACE)
-        if task.done():
-            return task.result()
-        raise TimeoutError(f"no complete answer after {seconds} s")
-    finally:
-        await _end(task)
-        # An exception's traceback holds this frame: without this, a failed call would be a reference cycle.
-        del task
-
-
-async def _end(task: asyncio.Task[Any]) -> None:
-    """Cancel a task that is not done, and wait until it is."""
-    task.add_done_callback(_see)
-    if task.cancel():
-        await asyncio.wait([task])  # which may be cancelled too, as anyio does it for as long as a task goes on
-
-
-def _see(task: asyncio.Task[Any]) -> None:
-    """Look at what a task ended with, or asyncio reports that nobody has."""
-    if not task.cancelled():
-        task.exception()
+        return await awaited(exchange, seconds + _GRACE)
+    except TimeoutError as late:
+        if time.monotonic() - begun < seconds:
+            raise  # it is the library's own
+        raise TimeoutError(f"no complete answer after {seconds} s") from late

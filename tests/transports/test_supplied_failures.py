@@ -7,6 +7,7 @@ import gc
 import inspect
 import socket
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import requests.auth
 from langcache import LangCache, RetryPolicy, errors
 from langcache_transports.testing import Certificates, Connection, Conversation, FaultServer, faults
 from langcache_transports.testing.broken_tls import breaking_tls
+from tests.timing import fastest
 from tests.transports.supplying import MAKERS, call, every_library, secured, through
 
 EAGER = {"retry_config": RetryPolicy(initial_ms=0, max_ms=0)}
@@ -278,3 +280,49 @@ def test_a_failure_while_the_caller_is_cancelled_twice_is_not_told_by_asyncio() 
 
     asyncio.run(main())
     assert told == []
+
+
+class Stubborn(httpx.AsyncBaseTransport):
+    """Does not end when it is cancelled, until it is released."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.released.wait()
+        raise AssertionError("nobody sets it")
+
+
+def test_an_exchange_that_does_not_end_when_it_is_cancelled_is_not_waited_for() -> None:
+    async def search() -> float:
+        stubborn = Stubborn()
+        async with (
+            httpx.AsyncClient(transport=stubborn) as client,
+            LangCache("http://cache.invalid", "k", "c", async_client=client, deadline_ms=200) as cache,
+        ):
+            begun = time.monotonic()
+            with pytest.raises(errors.DeadlineExceeded):
+                await cache.search_async(prompt="p")
+            took = time.monotonic() - begun
+            stubborn.released.set()
+            await asyncio.sleep(0)
+        return took
+
+    assert 0.19 <= fastest(lambda: asyncio.run(search()), 0.25) <= 0.25
+
+
+def test_a_call_that_is_closed_half_way_is_closed() -> None:
+    """As by an event loop that ends."""
+
+    async def main() -> None:
+        async with httpx.AsyncClient(transport=Stubborn()) as client:
+            cache = LangCache("http://cache.invalid", "k", "c", async_client=client)
+            async with cache:
+                call = cache.search_async(prompt="p", timeout_ms=10_000)
+                call.send(None)
+                call.close()
+
+    asyncio.run(main())
