@@ -591,19 +591,29 @@ def test_one_of_many_tasks_tries_an_open_circuit_and_a_cancelled_one_makes_room(
 
 
 def test_an_open_circuit_costs_a_call_next_to_nothing() -> None:
-    """Less than a hundred microseconds, by the best of many, since the machine may be busy."""
-    client = LangCache(
+    """Not much more than a call that is served without a network, which takes some tens of microseconds.
+
+    That is the best of many each, since the machine may be busy, and a ratio, since it may be slow.
+    """
+    served = LangCache(
+        "http://cache.example", "k", "c", transport=FakeTransport(lambda request: Response(200, {}, b'{"data":[]}'))
+    )
+    refused = LangCache(
         "http://cache.example", "k", "c", transport=FakeTransport(lambda request: Response(503)), breaker=POLICY
     )
     for _ in range(3):
         with pytest.raises(LangCacheError):
-            client.search(prompt="p")
+            refused.search(prompt="p")
 
-    def call() -> None:
-        with pytest.raises(CircuitOpen):
-            client.search(prompt="p")
+    def refuse() -> None:
+        with suppress(CircuitOpen):
+            refused.search(prompt="p")
 
-    assert min(timeit.repeat(call, number=1, repeat=200)) < 0.0001
+    best: dict[bool, float] = {True: 1.0, False: 1.0}
+    for _ in range(300):
+        best[True] = min(best[True], timeit.timeit(lambda: served.search(prompt="p"), number=1))
+        best[False] = min(best[False], timeit.timeit(refuse, number=1))
+    assert best[False] < 3 * best[True]
 
 
 @pytest.mark.parametrize("status", [200, 503])
