@@ -73,7 +73,7 @@ def test_the_contest_measures_every_discipline(
         measured = {"machine": "here", **Contest(pythons, server.url, slow.url, scale=0.001).run()}
     judged = budgets.judged(json.loads(json.dumps(measured)))
     table = report.budgets_table(judged)
-    assert len(judged) == 13
+    assert len(judged) == 14
     assert all(each.what in table for each in judged)
     told = capsys.readouterr().out
     for title in ("One call after another", "300 tasks at a time", "200 threads share a client", "Answers of 1,000"):

@@ -99,7 +99,9 @@ class Contest:
         each, number = layers.costs(rounds), layers.growth(rounds)
         say(report.layers_table(each, layers.DEFAULT))
         say(report.growth_table(number))
-        return {"each": each, "number": number}
+        refused = layers.refused(self._scaled(1_000))
+        say(f"A call that an open circuit refuses: {refused:.1f} us\n")
+        return {"each": each, "number": number, "refused": refused}
 
     def _costs(self) -> Any:
         found = costs.measure(self._pythons, rounds=self._scaled(15))

@@ -42,6 +42,7 @@ def judged(measured: Mapping[str, Any]) -> list[Judged]:
         Judged("import, of the official SDK's CPU time", cpu["import, CPU ms"], 0.5),
         Judged("import and client, of the official SDK's CPU time", cpu["import and client, CPU ms"], 0.6),
         Judged("import and client, of the official SDK's memory", cpu["import and client, KiB"], 1),
+        Judged("a call that an open circuit refuses, us", measured["middleware"]["refused"], 100),
         *(
             Judged(f"slowest call of the median's, {who}", one["slowest_us"] / one["median_us"], 5)
             for who, one in fair.items()

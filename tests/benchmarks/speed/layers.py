@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from typing import Any, Final
 
-from langcache import BreakerPolicy, FunctionPlugin, Request, RetryPolicy, WireLog, hookimpl
+from langcache import BreakerPolicy, FunctionPlugin, LangCache, Request, Response, RetryPolicy, WireLog, hookimpl
 from langcache.audit import Audit
+from langcache.errors import APIError, CircuitOpen
 from langcache.steps import Middleware, Next, Steps
 from langcache.telemetry import OpenTelemetry
 from tests.benchmarks.turns import Setup, microseconds
@@ -27,6 +30,17 @@ class _Empty:
             return (yield from call_next(request))
 
         return pass_on
+
+
+class _Failing:
+    """A transport whose service fails."""
+
+    def send(self, request: Request) -> Response:
+        """Return its answer."""
+        return Response(503)
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def _nothing(request: Request) -> None:
@@ -54,6 +68,19 @@ def costs(rounds: int) -> dict[str, float]:
     setups: dict[str, Setup] = {DEFAULT: dict}
     setups |= {f"without {name}": _without(name) for name in _LEFT_OUT}
     return microseconds(setups | {f"with {name}": setup for name, setup in _TURNED_ON.items()}, rounds)
+
+
+def refused(calls: int) -> float:
+    """Return the microseconds of a call that an open circuit refuses, of so many the fastest."""
+    policy = BreakerPolicy(consecutive_failures=1, open_ms=3_600_000)
+    took: list[float] = []
+    with LangCache("http://cache.example", "k", "c", transport=_Failing(), breaker=policy) as client:
+        for _ in range(calls + 1):
+            begun = time.perf_counter()
+            with suppress(APIError, CircuitOpen):  # the first opens it
+                client.search(prompt="How does semantic caching work?")
+            took.append((time.perf_counter() - begun) * 1e6)
+    return min(took[1:])
 
 
 def _without(name: str) -> Setup:
