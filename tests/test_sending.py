@@ -108,7 +108,7 @@ def test_the_timeout_of_an_attempt_ends_it_too_where_there_is_a_deadline() -> No
     with LangCache(URL, "k", "c", transport=transport, timeout_ms=50, deadline_ms=60_000) as cache:
         with pytest.raises(errors.ReadTimeout, match=r"^POST \S+: the transport gave no answer in 0.05 s$"):
             cache.search(prompt="p")
-        assert cache.search(prompt="p").data == []
+        assert cache.search(prompt="p", timeout_ms=60_000).data == []
     released.set()
 
 
